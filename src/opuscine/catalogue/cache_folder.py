@@ -1,0 +1,189 @@
+"""The folder of compiled catalogues: which generation is the current one, who may compile, and what may go.
+
+Beside the compiled files (`catalogue-SET-GENERATION.db`) lie, per set of sources, a lock and, per version of the code, a small
+JSON file that names the current generation. It is replaced atomically, so that a worker which sees it change finds all of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from opuscine.catalogue.sources import SourceFile, Stamp, fingerprint, new_hash
+from opuscine.codec import dumps, loads
+from opuscine.errors import CatalogueError
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is known of one compiled generation without opening it."""
+
+    generation: str
+    file: str
+    file_size: int
+    file_mtime_ns: int
+    stamps: tuple[Stamp, ...]
+    sources: tuple[str, ...]  # names only
+    movie_count: int
+    tv_count: int
+    skipped: int
+    as_of: datetime  # newest change of a source
+    compiled_at: datetime
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """Tell two compiled files apart, even when a damaged one was compiled again."""
+        return self.generation, self.file_mtime_ns
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self) | {"as_of": self.as_of.timestamp(), "compiled_at": self.compiled_at.timestamp()}
+
+    @classmethod
+    def from_json(cls, values: Any) -> Manifest:
+        """Read what `to_json` returned.
+
+        Raises:
+            ValueError: the values are not a manifest's.
+        """
+        try:
+            return cls(
+                generation=str(values["generation"]),
+                file=Path(values["file"]).name,
+                file_size=int(values["file_size"]),
+                file_mtime_ns=int(values["file_mtime_ns"]),
+                stamps=tuple(Stamp(str(path), int(size), int(mtime)) for path, size, mtime in values["stamps"]),
+                sources=tuple(map(str, values["sources"])),
+                movie_count=int(values["movie_count"]),
+                tv_count=int(values["tv_count"]),
+                skipped=int(values["skipped"]),
+                as_of=datetime.fromtimestamp(values["as_of"], UTC),
+                compiled_at=datetime.fromtimestamp(values["compiled_at"], UTC),
+            )
+        except (KeyError, TypeError, OverflowError, OSError) as error:
+            raise ValueError(f"not a manifest: {error!r}") from error
+
+
+class CacheFolder:
+    """The part of the cache folder that belongs to one set of sources."""
+
+    def __init__(self, path: Path, sources: Sequence[SourceFile], region: str) -> None:
+        """Name the files of a set of sources; nothing is touched yet."""
+        digest = new_hash()
+        digest.update("\n".join([region, *(f"{source.kind} {source.path}" for source in sources)]).encode("utf-8", "surrogateescape"))
+        self.path = path
+        self._stem = f"catalogue-{digest.hexdigest()[:10]}"
+        self.pointer = path / f"{self._stem}-{fingerprint()[:10]}.json"
+        self._lock = path / f"{self._stem}.lock"
+
+    def prepare(self) -> None:
+        """Make the folder, readable by this user only.
+
+        Raises:
+            CatalogueError: it cannot be made or written, or everyone may write it (and could plant a catalogue).
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = self.path.stat().st_mode
+        except OSError as error:
+            raise CatalogueError(f"CACHE_DIR: {self.path} cannot be made ({error.strerror}); name a folder that may be written") from None
+        if mode & stat.S_IWOTH:
+            raise CatalogueError(f"CACHE_DIR: everyone may write {self.path}; name a folder of your own, such as {self.path / 'opuscine'}")
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise CatalogueError(f"CACHE_DIR: {self.path} may not be written by this user; name a folder that may be written")
+
+    def compiled_file(self, generation: str) -> Path:
+        """Return where a generation's compiled file belongs."""
+        return self.path / f"{self._stem}-{generation}.db"
+
+    def partial_file(self, name: str) -> Path:
+        """Return a place for work in progress; what a crash leaves there goes with the next compile."""
+        return self.path / f"{self._stem}-{os.getpid()}.{name}.partial"
+
+    def file_of(self, manifest: Manifest) -> Path:
+        """Return where a manifest's compiled file lies."""
+        return self.path / manifest.file
+
+    def current(self) -> Manifest | None:
+        """Return the current generation's manifest; None where there is none, or its file is not as it was left."""
+        try:
+            manifest = Manifest.from_json(loads(self.pointer.read_bytes()))
+            found = self.file_of(manifest).stat()
+        except (OSError, ValueError):
+            return None
+        intact = (found.st_size, found.st_mtime_ns) == (manifest.file_size, manifest.file_mtime_ns)
+        return manifest if intact else None
+
+    def pointer_state(self) -> tuple[int, int] | None:
+        """Return what changes whenever a generation is published; None while there is none."""
+        try:
+            found = self.pointer.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the right to compile; waits for another process. The kernel frees it when its holder dies, so it is never stale.
+
+        Raises:
+            OSError: the lock file cannot be made.
+        """
+        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make a generation the current one, and remove what nobody will open again. Only under the lock.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        partial = self.partial_file("json")
+        with partial.open("wb") as file:
+            file.write(dumps(manifest.to_json()))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.pointer)
+        self._sync()
+        self._clean(manifest.file)
+
+    def drop_partial(self) -> None:
+        """Remove work in progress of compiles that died. Only under the lock."""
+        for partial in self.path.glob(f"{self._stem}-*.partial*"):
+            partial.unlink(missing_ok=True)
+
+    def _clean(self, current: str) -> None:
+        """Keep the current generation and the newest before it; workers that still map an older one keep it until they close it."""
+        others = [path for path in self.path.glob(f"{self._stem}-*.db") if path.name != current]
+        others.sort(key=_age_key, reverse=True)
+        for path in others[1:]:
+            path.unlink(missing_ok=True)
+        for pointer in self.path.glob(f"{self._stem}-*.json"):
+            with suppress(OSError, ValueError):
+                if not (self.path / Manifest.from_json(loads(pointer.read_bytes())).file).exists():
+                    pointer.unlink(missing_ok=True)
+
+    def _sync(self) -> None:
+        handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _age_key(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,171 @@
+"""One raw record of a source file → a film and where it streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from opuscine.catalogue.genres import genre_ids_of
+from opuscine.errors import OpusCineError
+from opuscine.model import Film, Kind, OttLink, TitleRef
+from opuscine.providers.links import read_links
+from opuscine.providers.table import ProviderTable
+
+MAX_ID = 2**63 - 1
+
+# Far above anything real; they bound what one odd record may cost.
+_MAX_TITLE = 500
+_MAX_OVERVIEW = 5_000
+_MAX_PATH = 300
+_MAX_ALIASES = 100
+_MAX_COUNTRIES = 30
+_MAX_COUNT = 2**31 - 1
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_SPACES = re.compile(r"\s{2,}")
+_DIGITS = re.compile(r"\s*[0-9]{1,19}\s*", re.ASCII)
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
+_COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
+_LANGUAGE = re.compile(r"[a-z]{2,3}", re.ASCII)
+
+
+class RecordError(OpusCineError):
+    """Say why a record is skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One usable record of a source file."""
+
+    film: Film
+    links: tuple[OttLink, ...]  # of every region
+
+
+def read_record(raw: object, *, kind: Kind, table: ProviderTable, region: str) -> Record:
+    """Read one record of a source file; only its id and a title must be there, what else is wrong counts as absent.
+
+    Raises:
+        RecordError: the record is no object, or has no usable id or title.
+    """
+    if not isinstance(raw, Mapping):
+        raise RecordError(f"is {_sort_of(raw)}, not an object")
+    ref = TitleRef(kind, _id(raw))
+    original = _text(raw.get("original_title"), _MAX_TITLE) or _text(raw.get("original_name"), _MAX_TITLE)
+    title = _text(raw.get("title"), _MAX_TITLE) or _text(raw.get("name"), _MAX_TITLE) or original
+    if not title:
+        raise RecordError("has no title (looked for: title, name)")
+    aliases = tuple(alias for alias in _aliases(raw.get("aliases")) if alias not in {title, original})
+    film = Film(
+        ref=ref,
+        title=title,
+        original_title=original,
+        aliases=aliases[:_MAX_ALIASES],
+        overview=_text(raw.get("overview"), _MAX_OVERVIEW),
+        release_date=_date(raw.get("release_date")) or _date(raw.get("first_air_date")),
+        poster_path=_path(raw.get("poster_path")),
+        backdrop_path=_path(raw.get("backdrop_path")),
+        vote_average=round(_number(raw.get("vote_average"), 10.0), 3),
+        vote_count=int(_number(raw.get("vote_count"), _MAX_COUNT)),
+        popularity=_number(raw.get("popularity"), 1e9),
+        genre_ids=tuple(dict.fromkeys((*genre_ids_of(raw.get("genres")), *genre_ids_of(raw.get("genre_ids"))))),
+        countries=_countries(raw.get("origin_country")),
+        original_language=_code(raw.get("original_language"), _LANGUAGE, str.lower),
+    )
+    return Record(film, read_links(raw.get("ott_links"), raw.get("ott_providers"), ref=ref, table=table, region=region))
+
+
+def describe(raw: object) -> str:
+    """Name a record in a log line, by its id and title as far as it has them; at most about 100 characters."""
+    if not isinstance(raw, Mapping):
+        return ""
+    number = next((raw[key] for key in ("tmdb_id", "id") if raw.get(key) is not None), "?")
+    title = _text(raw.get("title"), 60) or _text(raw.get("name"), 60)
+    return f"id {_text(str(number), 30) if isinstance(number, str | int | float | Decimal) else '?'}{f' «{title}»' if title else ''}"
+
+
+def _sort_of(raw: object) -> str:
+    return "null" if raw is None else {bool: "true or false", str: "a string", list: "a list"}.get(type(raw), "a number")
+
+
+def _id(raw: Mapping[str, Any]) -> int:
+    value = raw.get("tmdb_id")
+    if value is None:
+        value = raw.get("id")
+    if value is None:
+        raise RecordError("has no id (looked for: tmdb_id, id)")
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not 1 <= value <= MAX_ID or value != int(value):
+        raise RecordError("has an id that is no whole number from 1 to 2^63-1")
+    return int(value)
+
+
+def _text(value: object, limit: int) -> str:
+    """Return one line of printable text, cut to a length; anything but a string is no text."""
+    if not isinstance(value, str):
+        return ""
+    return _SPACES.sub(" ", _UNPRINTABLE.sub(" ", value)).strip()[:limit].rstrip()
+
+
+def _path(value: object) -> str:
+    text = _text(value, _MAX_PATH + 1)
+    return text if len(text) <= _MAX_PATH and " " not in text and text.startswith(("/", "https://", "http://")) else ""
+
+
+def _date(value: object) -> str:
+    """Return the longest true beginning of a date "YYYY-MM-DD"; "" for what is none."""
+    found = _DATE.match(value.strip()) if isinstance(value, str) else None
+    if not found or not "1800" <= found[1] <= "2200":
+        return ""
+    if found[3] and _is_date(int(found[1]), int(found[2]), int(found[3])):
+        return found[0]
+    return f"{found[1]}-{found[2]}" if found[2] and "01" <= found[2] <= "12" else found[1]
+
+
+def _is_date(year: int, month: int, day: int) -> bool:
+    try:
+        date(year, month, day)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(value: object, highest: float) -> float:
+    """Return a number from 0 to the highest sensible one; anything else, "7.6" apart, is 0."""
+    if isinstance(value, str) and len(value) < 40:
+        try:
+            value = float(value)
+        except ValueError:
+            return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return 0.0
+    # Compared before it is converted: an int or Decimal may be beyond what a float can hold.
+    return float(value) if 0 <= value <= highest else 0.0
+
+
+def _aliases(value: object) -> Iterator[str]:
+    """Yield further titles: strings, or TMDB's `{"title": …}` and `{"name": …}`, each once."""
+    seen: set[str] = set()
+    for item in value if isinstance(value, list) else ():
+        text = _text(item, _MAX_TITLE)
+        if not text and isinstance(item, Mapping):
+            text = _text(item.get("title"), _MAX_TITLE) or _text(item.get("name"), _MAX_TITLE)
+        if text and text not in seen:
+            seen.add(text)
+            yield text
+
+
+def _countries(value: object) -> tuple[str, ...]:
+    """Return ISO 3166-1 codes; reads a list of them, a single one, and TMDB's `{"iso_3166_1": "KR"}`."""
+    items: Iterable[object] = value if isinstance(value, list) else (value,)
+    codes = (_code(item.get("iso_3166_1") if isinstance(item, Mapping) else item, _COUNTRY, str.upper) for item in items)
+    return tuple(dict.fromkeys(code for code in codes if code))[:_MAX_COUNTRIES]
+
+
+def _code(value: object, pattern: re.Pattern[str], case: Any) -> str:
+    text = case(value.strip()) if isinstance(value, str) and len(value) < 10 else ""
+    return text if pattern.fullmatch(text) else ""

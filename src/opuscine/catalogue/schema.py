@@ -1,0 +1,38 @@
+"""The tables of a compiled catalogue, and how values are written in them."""
+
+from __future__ import annotations
+
+from opuscine.model import Kind
+
+# "opcc" in the header of the file (PRAGMA application_id).
+APPLICATION_ID = 0x6F706363
+
+KIND_NUMBER = {Kind.MOVIE: 0, Kind.TV: 1}
+KINDS = (Kind.MOVIE, Kind.TV)
+LIST_SEPARATOR = "\x1f"
+
+FILM_COLUMNS = (
+    "kind, id, title, original_title, aliases, overview, release_date, poster_path, backdrop_path, "
+    "vote_average, vote_count, popularity, genre_ids, countries, original_language"
+)
+
+# `place` is a work's place by popularity in all tables: rows of a search come most popular first, and a broad one can stop early.
+# 0 stands for an unknown year or genres, "" for unknown countries. Roles of a title key: 0 title, 1 original title, 2 alias.
+SCHEMA = f"""
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE titles (place INTEGER PRIMARY KEY, {FILM_COLUMNS});
+CREATE TABLE links (place INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE facets (place INTEGER PRIMARY KEY, kind INT, year INT, genres INT, countries TEXT, release_date TEXT, score REAL);
+CREATE VIRTUAL TABLE words USING fts5(names, overview, content='', tokenize='unicode61 remove_diacritics 0');
+CREATE TABLE title_keys (key TEXT, role INT, place INT, kind INT, id INT, year INT, popularity REAL, PRIMARY KEY (key, role, place))
+  WITHOUT ROWID;
+CREATE TABLE availability (region TEXT, provider INT, place INT, PRIMARY KEY (region, provider, place)) WITHOUT ROWID;
+"""
+
+# Made once all rows are there: sorted at one go, which is quicker than row by row.
+INDEXES = """
+CREATE UNIQUE INDEX titles_ref ON titles (kind, id);
+CREATE INDEX facets_score ON facets (score DESC, place);
+CREATE INDEX facets_date ON facets (release_date DESC, place);
+INSERT INTO words (words) VALUES ('optimize');
+"""

@@ -1,0 +1,322 @@
+"""The catalogue over the life of a process: opened, looked up, searched, replaced by a newer generation while in use, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from opuscine.catalogue.cache_folder import CacheFolder, Manifest
+from opuscine.catalogue.compiler_process import run_compiler
+from opuscine.catalogue.job import Done, Job
+from opuscine.catalogue.search import SearchQuery, SearchResult
+from opuscine.catalogue.sources import SourceFile, find_sources, stamps
+from opuscine.catalogue.store import CatalogueReader, is_damage
+from opuscine.catalogue.titles import TitleEntry
+from opuscine.errors import CatalogueError, CatalogueUnavailableError
+from opuscine.model import Film, OttLink, TitleRef
+from opuscine.settings import CatalogueSettings
+
+log = structlog.get_logger("opuscine.catalogue")
+
+# How often the pointer of the cache folder is looked at; other workers' generations are served within this.
+WATCH_INTERVAL_S = 0.5
+# Longest compile, waiting for another process's included; a hundred thousand titles take half a minute.
+COMPILE_LIMIT_S = 3_600.0
+# Times that sources which change during a compile are compiled again at once; the next change is noticed by age or reload.
+_COMPILES_IN_A_ROW = 3
+_SEARCH_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueInfo:
+    """What is served, and from what it was made."""
+
+    generation: str
+    movie_count: int
+    tv_count: int
+    skipped: int  # records that could not be used
+    as_of: datetime  # newest change of a source, aware UTC
+    compiled_at: datetime  # aware UTC
+    size_bytes: int
+    sources: tuple[str, ...]  # file names only
+    last_error: str  # why the newest reload failed; "" when it did not
+
+
+class Catalogue:
+    """All titles, by reference, by title and by wish. One for each process, used on the loop that opened it.
+
+    Look-ups (`get`, `links_many`, `titles_by_key`) are synchronous: about 10 µs each on a mapped file. All of them raise
+    `CatalogueUnavailableError` after `close`, or while a damaged file is compiled again.
+    """
+
+    def __init__(self, settings: CatalogueSettings, *, working_directory: Path, clock: Callable[[], float], compile_limit_s: float) -> None:
+        """Prefer `open`; this only notes what it is told."""
+        self._settings = settings
+        self._working_directory = working_directory
+        self._clock = clock
+        self._compile_limit_s = compile_limit_s
+        self._threads = ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="catalogue-search")
+        self._folder: CacheFolder | None = None
+        self._reader: CatalogueReader | None = None
+        self._manifest: Manifest | None = None
+        self._last_error = ""
+        self._checked_at = clock()
+        self._pointer_seen: tuple[int, int] | None = None
+        self._damaged: tuple[str, int] | None = None
+        self._swapping = asyncio.Lock()
+        self._watching: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._target: asyncio.Future[str] | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        settings: CatalogueSettings,
+        *,
+        working_directory: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        compile_limit_s: float = COMPILE_LIMIT_S,
+    ) -> Catalogue:
+        """Open the catalogue of the settings' sources, compiling them first unless that was done before.
+
+        Raises:
+            CatalogueError: one line about a source that is missing or broken, a cache folder that can't be used, or a compiler
+                that crashed. Nothing stays open.
+        """
+        catalogue = cls(settings, working_directory=working_directory or Path.cwd(), clock=clock, compile_limit_s=compile_limit_s)
+        try:
+            await catalogue._start()
+        except BaseException:
+            await catalogue.close()
+            raise
+        return catalogue
+
+    async def close(self) -> None:
+        """Stop watching, stop a compile in progress, and close the file once searches in progress are over."""
+        for task in (self._watching, self._reloading):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.retire()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def get(self, ref: TitleRef) -> Film | None:
+        """Return a title, or None where there is none."""
+        try:
+            return self._open_reader().get(ref)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def get_many(self, refs: Iterable[TitleRef]) -> dict[TitleRef, Film]:
+        """Return the titles that there are."""
+        try:
+            return self._open_reader().get_many(refs)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def links_many(self, refs: Iterable[TitleRef]) -> dict[TitleRef, tuple[OttLink, ...]]:
+        """Return where the titles stream that there are, in every region; a known title without links has `()`."""
+        try:
+            return self._open_reader().links_many(refs)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def titles_by_key(self, key: str) -> Sequence[TitleEntry]:
+        """Return every work that has a title, original title or alias of this key (`titles.title_key`)."""
+        try:
+            return self._open_reader().titles_by_key(key)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    async def search(self, query: SearchQuery) -> SearchResult:
+        """Find titles, in a thread: see `CatalogueReader.search`. A cancelled search that still waits for a thread is not run."""
+        reader = self._open_reader()
+        # Held from here on, so that a new generation does not close the file before a thread is free.
+        reader.hold()
+        search = self._threads.submit(reader.search, query, today=datetime.now(UTC).date())
+        search.add_done_callback(lambda _: reader.release())
+        try:
+            return await asyncio.wrap_future(search)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    async def reload(self) -> str:
+        """Look at the sources and compile them in the background if their content changed; return the generation aimed at.
+
+        Returns as soon as the sources' digest is known; the new generation is served once it is compiled. Reloads that overlap
+        share one. A source that is missing or broken raises nothing: the generation that is served stays, its name is
+        returned, and `info.last_error` says what is wrong.
+
+        Raises:
+            CatalogueUnavailableError: the catalogue is closed.
+        """
+        self._open_reader()
+        return await asyncio.shield(self._begin_reload())
+
+    @property
+    def info(self) -> CatalogueInfo:
+        """Describe what is served.
+
+        Raises:
+            CatalogueUnavailableError: the catalogue is closed.
+        """
+        manifest = self._open_manifest()
+        return CatalogueInfo(
+            generation=manifest.generation,
+            movie_count=manifest.movie_count,
+            tv_count=manifest.tv_count,
+            skipped=manifest.skipped,
+            as_of=manifest.as_of,
+            compiled_at=manifest.compiled_at,
+            size_bytes=manifest.file_size,
+            sources=manifest.sources,
+            last_error=self._last_error,
+        )
+
+    def _open_reader(self) -> CatalogueReader:
+        if self._reader is None:
+            raise CatalogueUnavailableError("no catalogue is open")
+        return self._reader
+
+    def _open_manifest(self) -> Manifest:
+        if self._reader is None or self._manifest is None:
+            raise CatalogueUnavailableError("no catalogue is open")
+        return self._manifest
+
+    async def _start(self) -> None:
+        sources = find_sources(self._settings, working_directory=self._working_directory)
+        folder = CacheFolder(self._settings.cache_dir, sources, self._settings.region)
+        folder.prepare()
+        manifest = folder.current()
+        if manifest is None or manifest.stamps != stamps(sources) or not await self._opens(folder, manifest):
+            manifest = (await self._compile(sources, on_target=lambda _: None, in_background=False)).manifest
+            await self._serve(folder, manifest)
+        self._watching = asyncio.create_task(self._watch(), name="catalogue-watch")
+
+    async def _opens(self, folder: CacheFolder, manifest: Manifest) -> bool:
+        try:
+            await self._serve(folder, manifest)
+        except CatalogueError as error:
+            log.warning("catalogue_file_damaged", error=str(error))
+            self._damaged = manifest.identity
+            return False
+        return True
+
+    async def _serve(self, folder: CacheFolder, manifest: Manifest, *, pointer: tuple[int, int] | None = None) -> None:
+        """Make a compiled generation the one that is served; the one before closes once it is at rest.
+
+        Raises:
+            CatalogueError: its file can't be opened; what was served before still is.
+        """
+        if self._reader is None or self._manifest is None or self._manifest.identity != manifest.identity:
+            reader = await asyncio.to_thread(CatalogueReader, folder.file_of(manifest), manifest.generation)
+            before, self._reader = self._reader, reader
+            if before is not None:
+                before.retire()
+            self._damaged = None
+            self._last_error = ""
+            log.info("catalogue_served", generation=manifest.generation, movies=manifest.movie_count, series=manifest.tv_count)
+        # Not known: the next look at the pointer reads it.
+        self._folder, self._manifest, self._pointer_seen = folder, manifest, pointer
+
+    async def _compile(self, sources: tuple[SourceFile, ...], *, on_target: Callable[[str], None], in_background: bool) -> Done:
+        job = Job(sources, self._settings.cache_dir, self._settings.region, self._damaged, in_background)
+        done = await run_compiler(job, on_target=on_target, limit_s=self._compile_limit_s)
+        if done.compiled:
+            found = done.manifest
+            for skip in done.skips:
+                log.warning("catalogue_record_skipped", source=skip.source, position=skip.position, record=skip.record, reason=skip.reason)
+            if found.skipped > len(done.skips):
+                log.warning("catalogue_more_records_skipped", count=found.skipped - len(done.skips))
+            log.info(
+                "catalogue_compiled",
+                generation=found.generation,
+                movies=found.movie_count,
+                series=found.tv_count,
+                skipped=found.skipped,
+                seconds=done.seconds,
+                peak_mib=done.peak_mib,
+                size_bytes=found.file_size,
+            )
+        return done
+
+    async def _watch(self) -> None:
+        """Serve what other workers compile, and look at the sources again when they are due."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            try:
+                await self._look_at_pointer()
+                self._look_at_sources()
+            except CatalogueError as error:
+                self._note(error)
+            except Exception:
+                log.exception("catalogue_watch_failed")
+
+    async def _look_at_pointer(self) -> None:
+        async with self._swapping:
+            folder = self._folder
+            # Looked at before the manifest is read: what is published in between is noticed next time.
+            pointer = folder.pointer_state() if folder else None
+            if folder is None or pointer in {None, self._pointer_seen}:
+                return
+            manifest = folder.current()
+            self._pointer_seen = pointer
+            if manifest is not None:
+                await self._serve(folder, manifest, pointer=pointer)
+
+    def _look_at_sources(self) -> None:
+        now = self._clock()
+        if now - self._checked_at < self._settings.ttl_s:
+            return
+        self._checked_at = now
+        if stamps(find_sources(self._settings, working_directory=self._working_directory)) != self._open_manifest().stamps:
+            _ = self._begin_reload()
+
+    def _begin_reload(self) -> asyncio.Future[str]:
+        """Start a reload, or join the one in progress; the future is the generation that it aims at."""
+        if self._target is None or self._reloading is None or self._reloading.done():
+            self._target = asyncio.get_running_loop().create_future()
+            self._reloading = asyncio.create_task(self._run_reload(self._target), name="catalogue-reload")
+        return self._target
+
+    async def _run_reload(self, target: asyncio.Future[str]) -> None:
+        def aim(generation: str) -> None:
+            if not target.done():
+                target.set_result(generation)
+
+        try:
+            for _ in range(_COMPILES_IN_A_ROW):
+                sources = find_sources(self._settings, working_directory=self._working_directory)
+                done = await self._compile(sources, on_target=aim, in_background=True)
+                async with self._swapping:
+                    await self._serve(CacheFolder(self._settings.cache_dir, sources, self._settings.region), done.manifest)
+                self._checked_at = self._clock()
+                if stamps(sources) == done.manifest.stamps and self._damaged is None:
+                    break
+            self._last_error = ""
+        except CatalogueError as error:
+            self._note(error)
+        finally:
+            aim(self._manifest.generation if self._manifest else "")
+
+    def _note(self, error: CatalogueError) -> None:
+        self._last_error = str(error)
+        log.error("catalogue_reload_failed", error=str(error), serving=self._manifest.generation if self._manifest else "")
+
+    def _unreadable(self, error: sqlite3.Error) -> CatalogueUnavailableError:
+        """Have a damaged file compiled again; what can't be read until then is unavailable, what can is served."""
+        if self._reader is not None and is_damage(error) and self._damaged is None:
+            self._damaged = self._open_manifest().identity
+            log.error("catalogue_file_damaged", error=str(error))
+            _ = self._begin_reload()
+        return CatalogueUnavailableError(f"the compiled catalogue cannot be read ({error})")

@@ -1,0 +1,348 @@
+"""One compiled generation of the catalogue, opened for reading."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from opuscine.catalogue.schema import APPLICATION_ID, FILM_COLUMNS, KIND_NUMBER, KINDS, LIST_SEPARATOR
+from opuscine.catalogue.search import (
+    LISTED,
+    MAX_LIMIT,
+    MAX_TERMS,
+    MAX_TEXT,
+    Candidate,
+    Filter,
+    SearchQuery,
+    SearchResult,
+    WeighedTerm,
+    filters,
+    fit,
+    ordered,
+    weight,
+)
+from opuscine.catalogue.titles import TitleEntry, TitleRole, split_year, title_key
+from opuscine.catalogue.tokens import Term, terms
+from opuscine.errors import CatalogueError
+from opuscine.model import Film, OttLink, TitleRef
+from opuscine.providers.links import links_from_json
+
+log = structlog.get_logger("opuscine.catalogue")
+
+# Titles that a word brings into the ranking, by popularity: those that have it in a name, and those that have it anywhere.
+_FOUND_PER_TERM = 300
+# Titles whose texts are looked at for the ranking; what is beyond is not found.
+RANKED_TITLES = 400
+
+_REMEMBERED_COUNTS = 1_000
+
+_ROLES: tuple[TitleRole, ...] = ("title", "original", "alias")
+
+_GET = f"SELECT {FILM_COLUMNS} FROM titles WHERE kind = ? AND id = ?"  # noqa: S608  a constant
+_GET_PLACE = f"SELECT {FILM_COLUMNS} FROM titles WHERE place = ?"  # noqa: S608  a constant
+_LINKS = "SELECT links.body FROM titles LEFT JOIN links USING (place) WHERE titles.kind = ? AND titles.id = ?"
+_BY_KEY = "SELECT kind, id, year, role, popularity FROM title_keys WHERE key = ?"
+_NAMED = (
+    "SELECT f.place, min(k.role), f.year FROM title_keys AS k CROSS JOIN facets AS f ON f.place = k.place "
+    "WHERE k.key = ? AND {condition} GROUP BY f.place ORDER BY f.place LIMIT ?"
+)
+# CROSS JOIN keeps SQLite from turning the order round: the words' rows come by place, and LIMIT stops early.
+_HOLDING = "SELECT f.place FROM words AS w CROSS JOIN facets AS f ON f.place = w.rowid WHERE words MATCH ? AND {condition} LIMIT ?"
+_LISTED = "SELECT f.place FROM facets AS f WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
+_COUNTED = "SELECT count(*) FROM facets AS f WHERE {condition}"
+_TEXTS = (
+    "SELECT t.title, t.original_title, t.aliases, t.overview, f.score, f.release_date "
+    "FROM titles AS t JOIN facets AS f ON f.place = t.place WHERE t.place = ?"
+)
+
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Say whether an error means that the file can't be read right, so that it has to be compiled again."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _DAMAGE
+
+
+class CatalogueReader:
+    """Look up and search in one generation.
+
+    Look-ups by reference or key take about 10 µs and are meant for one thread, the loop's; `search` may run in several others.
+    The file is mapped, so that its pages are shared by all workers; it is never written once it has its name.
+    """
+
+    def __init__(self, path: Path, generation: str) -> None:
+        """Open a compiled file.
+
+        Raises:
+            CatalogueError: it is no compiled catalogue, or not this generation's.
+        """
+        self.path = path
+        self.generation = generation
+        self._connections: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._holds = 0
+        self._counts: dict[Filter, int] = {}
+        self._retired = False
+        try:
+            self._connection = self._connect()
+            (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+            meta = dict(self._connection.execute("SELECT name, value FROM meta"))
+            self._titles = int(meta["titles"])
+            self._lookups = self._connection.cursor()
+        except (sqlite3.Error, KeyError, ValueError) as error:
+            self._close()
+            raise CatalogueError(f"{path} is no compiled catalogue ({error})") from None
+        if application != APPLICATION_ID or meta["generation"] != generation:
+            self._close()
+            raise CatalogueError(f"{path} does not hold the generation {generation}")
+
+    def get(self, ref: TitleRef) -> Film | None:
+        """Return a title, or None where there is none."""
+        try:
+            row = self._lookups.execute(_GET, (KIND_NUMBER[ref.kind], ref.id)).fetchone()
+        except OverflowError:  # an id of more than 64 bits
+            return None
+        return None if row is None else _film(row)
+
+    def get_many(self, refs: Iterable[TitleRef]) -> dict[TitleRef, Film]:
+        """Return the titles that there are."""
+        return {ref: film for ref in refs if (film := self.get(ref)) is not None}
+
+    def links(self, ref: TitleRef) -> tuple[OttLink, ...] | None:
+        """Return where a title streams, in every region; None for an unknown title."""
+        try:
+            row = self._lookups.execute(_LINKS, (KIND_NUMBER[ref.kind], ref.id)).fetchone()
+        except OverflowError:
+            return None
+        if row is None:
+            return None
+        if row[0] is None:
+            return ()
+        try:
+            return links_from_json(row[0])
+        except ValueError:
+            log.warning("catalogue_links_unreadable", kind=ref.kind, id=ref.id)
+            return ()
+
+    def links_many(self, refs: Iterable[TitleRef]) -> dict[TitleRef, tuple[OttLink, ...]]:
+        """Return where the titles stream that there are, in every region."""
+        return {ref: links for ref in refs if (links := self.links(ref)) is not None}
+
+    def titles_by_key(self, key: str) -> tuple[TitleEntry, ...]:
+        """Return every work that has a title, original title or alias of this key (`titles.title_key`)."""
+        try:
+            rows = self._lookups.execute(_BY_KEY, (key,)).fetchall()
+        except UnicodeEncodeError:  # a lone surrogate is in no title
+            return ()
+        return tuple(
+            TitleEntry(ref=TitleRef(KINDS[kind], number), year=year or None, role=_ROLES[role], popularity=popularity)
+            for kind, number, year, role, popularity in rows
+        )
+
+    def search(self, query: SearchQuery, *, today: date) -> SearchResult:
+        """Find titles; may take some tens of milliseconds, so not on the loop.
+
+        With words: the titles of exactly that name first, then those that hold the words, by fit and popularity. `total` then
+        counts at most `RANKED_TITLES`. A text without any word in it, signs alone, counts as no text unless a title is called so.
+        """
+        with self._borrowed() as connection:
+            places, total, unjudged = _Search(connection, query, today, self._titles, self._counts).run()
+            rows = (connection.execute(_GET_PLACE, (place,)).fetchone() for place in places)
+            return SearchResult(tuple(map(_film, rows)), total, unjudged)
+
+    def hold(self) -> None:
+        """Keep the file open for a search that is about to begin, until `release`."""
+        with self._lock:
+            self._holds += 1
+
+    def release(self) -> None:
+        """Give back one `hold`; the last one closes a retired reader."""
+        with self._lock:
+            self._holds -= 1
+            last = self._retired and self._holds == 0
+        if last:
+            self._close()
+
+    def retire(self) -> None:
+        """Close as soon as nobody holds it; look-ups are over at once."""
+        with self._lock:
+            self._retired = True
+            free = self._holds == 0
+        if free:
+            self._close()
+
+    def _connect(self) -> sqlite3.Connection:
+        # `immutable`: no locks and no journal are looked for, which is right for a file that nobody writes.
+        connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        with self._lock:
+            self._connections.append(connection)
+        connection.execute("PRAGMA mmap_size = 2147418112")  # the highest that SQLite is built with
+        connection.execute("PRAGMA cache_size = -2000")
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                self._idle.append(connection)
+
+    def _close(self) -> None:
+        with self._lock:
+            connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.close()
+
+
+class _Search:
+    """One search on one connection; `counts` remembers what earlier ones counted, which is the slow part of a list."""
+
+    def __init__(self, connection: sqlite3.Connection, query: SearchQuery, today: date, titles: int, counts: dict[Filter, int]) -> None:
+        self._connection = connection
+        self._counts = counts
+        self._query = query
+        self._titles = titles
+        self._fits, self._may_fit = filters(query, today)
+        self._limit = max(0, min(query.limit, MAX_LIMIT))
+        self._offset = max(0, min(query.offset, 2**62))
+
+    def run(self) -> tuple[list[int], int, int]:
+        """Return the places of the page's titles, and how many there are in all and of them unjudged."""
+        text = self._query.text[:MAX_TEXT]
+        words = terms(text, MAX_TERMS)
+        named = self._named(text)
+        if not words and not named:
+            return self._listed()
+        kept = ordered(self._candidates(words, named), self._query.order, self._titles)
+        page = kept[self._offset : self._offset + self._limit]
+        return [candidate.place for candidate in page], len(kept), sum(not candidate.fits for candidate in kept)
+
+    def _listed(self) -> tuple[list[int], int, int]:
+        fitting = self._count(self._fits)
+        unjudged = self._count(self._may_fit) if self._may_fit else 0
+        places = self._list(self._fits, self._limit, self._offset)
+        if self._may_fit and len(places) < self._limit:
+            places += self._list(self._may_fit, self._limit - len(places), max(0, self._offset - fitting))
+        return places, fitting + unjudged, unjudged
+
+    def _count(self, condition: Filter) -> int:
+        if (known := self._counts.get(condition)) is not None:
+            return known
+        (count,) = self._connection.execute(_COUNTED.format(condition=condition.sql), condition.values).fetchone()
+        if len(self._counts) >= _REMEMBERED_COUNTS:
+            self._counts.clear()
+        self._counts[condition] = count
+        return int(count)
+
+    def _list(self, condition: Filter, limit: int, offset: int) -> list[int]:
+        sql = _LISTED.format(condition=condition.sql, order=LISTED[self._query.order])
+        return [place for (place,) in self._connection.execute(sql, (*condition.values, limit, offset))]
+
+    def _named(self, text: str) -> dict[int, tuple[int, bool]]:
+        """Find the titles that are called so, with the year if the text ends in one: place → role, known to fit."""
+        title, year = split_year(text)
+        key = title_key(title).encode("utf-8", "ignore").decode()
+        named: dict[int, tuple[int, bool]] = {}
+        for condition, fits in self._conditions() if key else ():
+            sql = _NAMED.format(condition=condition.sql)
+            for place, role, found in self._connection.execute(sql, (key, *condition.values, RANKED_TITLES)):
+                if year is None or not found or abs(found - year) <= 1:
+                    named[place] = (role, fits)
+        return named
+
+    def _candidates(self, words: Sequence[Term], named: dict[int, tuple[int, bool]]) -> list[Candidate]:
+        found: dict[int, float] = {}  # how much a title seems to hold, before its texts are looked at
+        fitting: set[int] = {place for place, (_, fits) in named.items() if fits}
+        weighed: list[WeighedTerm] = []
+        for word in words:
+            term, names, anywhere, share = self._holders(word)
+            weighed.append(WeighedTerm(term, weight(share, self._titles)))
+            for place in names.keys() | anywhere.keys():
+                found[place] = found.get(place, 0.0) + weighed[-1].weight * (1.0 if place in names else 0.5)
+            fitting.update(place for place, fits in (names | anywhere).items() if fits)
+        if len(weighed) > 1:
+            everything = self._holding(" AND ".join(word.term.match() for word in weighed))
+            for place, fits in everything.items():
+                found[place] = max(found.get(place, 0.0), sum(word.weight for word in weighed))
+                fitting.update({place} if fits else ())
+        best = sorted(found.keys() - named.keys(), key=lambda place: (place not in fitting, -found[place], place))
+        return [self._candidate(place, place in fitting, named.get(place), weighed) for place in [*named, *best[:RANKED_TITLES]]]
+
+    def _holders(self, word: Term) -> tuple[Term, dict[int, bool], dict[int, bool], float]:
+        """Find who holds a word in a name, and who anywhere; a word that nobody holds as it is written counts without its particle."""
+        for term in (word, word.stem):
+            if term is not None and (anywhere := self._holding(term.match())):
+                last = max(anywhere)
+                # A search that was cut short tells by how far it came how common the word is.
+                share = len(anywhere) * self._titles / last if len(anywhere) >= _FOUND_PER_TERM else len(anywhere)
+                return term, self._holding(term.match("names")), anywhere, share
+        return word, {}, {}, 0.0
+
+    def _holding(self, match: str) -> dict[int, bool]:
+        """Return the most popular titles that match: place → known to fit."""
+        holding: dict[int, bool] = {}
+        for condition, fits in self._conditions():
+            sql = _HOLDING.format(condition=condition.sql)
+            values = (match, *condition.values, _FOUND_PER_TERM - len(holding))
+            holding.update((place, fits) for (place,) in self._connection.execute(sql, values))
+        return holding
+
+    def _conditions(self) -> Iterator[tuple[Filter, bool]]:
+        yield self._fits, True
+        if self._may_fit:
+            yield self._may_fit, False
+
+    def _candidate(self, place: int, fits: bool, named: tuple[int, bool] | None, weighed: Sequence[WeighedTerm]) -> Candidate:
+        title, original, aliases, overview, score, released = self._connection.execute(_TEXTS, (place,)).fetchone()
+        names = (title, original, *aliases.split(LIST_SEPARATOR))
+        return Candidate(place, fits, named[0] if named else None, fit(weighed, names, overview), score, released)
+
+
+def _film(row: tuple[Any, ...]) -> Film:
+    (
+        kind,
+        number,
+        title,
+        original,
+        aliases,
+        overview,
+        released,
+        poster,
+        backdrop,
+        average,
+        votes,
+        popularity,
+        genres,
+        countries,
+        language,
+    ) = row
+    return Film(
+        TitleRef(KINDS[kind], number),
+        title,
+        original,
+        tuple(aliases.split(LIST_SEPARATOR)) if aliases else (),
+        overview,
+        released,
+        poster,
+        backdrop,
+        average,
+        votes,
+        popularity,
+        tuple(map(int, genres.split(","))) if genres else (),
+        tuple(countries.split(",")) if countries else (),
+        language,
+    )

@@ -1,0 +1,134 @@
+"""How titles are compared: the one place where a title is normalised. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal, NamedTuple
+
+from opuscine.model import TitleRef
+
+TitleRole = Literal["title", "original", "alias"]
+
+READ_LENGTH = 500
+"""Characters of a title that are read. The longest film titles have some 250; more is no title, and NFKC is quadratic in
+runs of combining marks."""
+
+FIRST_YEAR = 1870
+LAST_YEAR = 2100
+
+_LEADING_ARTICLE = re.compile(r"(?:the|an?)\s+(?=\S)")
+# Moved to the front when they trail ("Misérables, Les"), but only the English ones are dropped there: "die" and "la" also begin
+# "Die Hard" and "La La Land".
+_TRAILING_ARTICLES = frozenset(
+    {"the", "a", "an", "le", "la", "les", "l", "un", "une", "el", "los", "las", "il", "lo", "gli", "der", "die", "das", "ein", "eine"}
+)
+_APOSTROPHES = "'’‘ʼʻ＇´`"
+_TRADE_SIGNS = str.maketrans("", "", "™®©℠")  # NFKC would spell the first and last out as letters
+_PLAIN_LETTERS = {"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ı": "i", "×": "x"}
+_OPENING_SIGNS = "\"'“”‘’«»<>〈〉《》「」『』([{*_ \t\n"
+_VULGAR_FRACTION = re.compile(r"(?=[¼-¾⅐-⅞])")  # "8½" is "8 1/2", not "81/2"
+_THOUSANDS_COMMA = re.compile(r"(?<=\d),(?=\d)")
+
+_YEAR_BRACKETS = {")": "(", "]": "[", "）": "（", "］": "［", "】": "【"}
+_YEAR_BRACKET_LENGTH = 40
+_YEAR_IN_BRACKETS = re.compile(
+    r"(?:(?:film|movie|tv (?:mini.?)?series|tv|영화|드라마)[\s,:]*)?"
+    r"(?P<year>\d{4})(?:년)?"
+    r"(?:\s*[-–—~]\s*(?:\d{4}(?:년)?|\d{2}|present|현재)?)?"
+    r"(?:[\s,]*(?:film|movie|tv (?:mini.?)?series|tv|영화|드라마))?"
+)
+
+
+class TitleEntry(NamedTuple):
+    """Say that a work carries a title, and in which role. Its year tells it from namesakes; its popularity (TMDB's) must not."""
+
+    ref: TitleRef
+    year: int | None
+    role: TitleRole
+    popularity: float
+
+
+class _Folding(dict[int, str | None]):
+    """Map every character as `str.translate` wants it: letters, digits and marks stay, signs become spaces.
+
+    Latin letters lose their accents one by one; NFKD over a whole text would also take Hangul syllables and kana apart.
+    """
+
+    def __missing__(self, code: int) -> str | None:
+        folded = self._fold(chr(code))
+        if code <= 0xFFFF:  # the other planes are rare and many: nobody shall fill the memory with them
+            self[code] = folded
+        return folded
+
+    @staticmethod
+    def _fold(character: str) -> str | None:
+        if character in _APOSTROPHES or "\u0300" <= character <= "\u036f":
+            return None
+        if character in _PLAIN_LETTERS:
+            return _PLAIN_LETTERS[character]
+        category = unicodedata.category(character)
+        if category[0] in "LNM":
+            base = unicodedata.normalize("NFD", character)[0]
+            return base if base.isascii() and base.isalpha() else character
+        return None if category in ("Cc", "Cf", "Cs") and not character.isspace() else " "
+
+
+_FOLDING = _Folding()
+
+
+def title_key(text: str) -> str:
+    """Fold a title to what it has in common with its other spellings; two titles of equal key are the same words.
+
+    Width, case, Latin accents, punctuation, spacing ("스타 워즈", "스타워즈") and a leading English article ("The Godfather",
+    "Godfather, The") make no difference, whatever the script. The Korean "더" is no article here: it is also a word of its own ("more").
+    A gap stays only between digits, so that "9-1-1" is not "911". A title of signs alone ("???") is its own key; `""` means that there is
+    nothing to compare. Folding a key again changes nothing.
+    """
+    read = _VULGAR_FRACTION.sub(" ", text[:READ_LENGTH].translate(_TRADE_SIGNS))
+    plain = unicodedata.normalize("NFKC", read).casefold()
+    plain = _THOUSANDS_COMMA.sub("", unicodedata.normalize("NFKC", plain))
+    plain = _with_article_in_front(plain)
+    words = plain.lstrip(_OPENING_SIGNS)
+    article = _LEADING_ARTICLE.match(words)
+    return (_words_joined(words[article.end() :]) if article else "") or _words_joined(words) or _signs(plain)
+
+
+def split_year(text: str) -> tuple[str, int | None]:
+    """Split "제목 (2016)" into the title and the year; without a year in brackets at its end a title comes back stripped, with None.
+
+    Read as well: "(2016년)", "[2016]", "(2016 film)", "(TV Series 2016-2019)", of which the first year counts. A bare number belongs to the
+    title ("Blade Runner 2049"), and so does a bracket that is all there is.
+    """
+    title = text.strip()
+    opening = _YEAR_BRACKETS.get(title[-1:])
+    start = title.rfind(opening, -_YEAR_BRACKET_LENGTH) if opening else -1
+    if start < 0:
+        return title, None
+    inside = unicodedata.normalize("NFKC", title[start + 1 : -1]).casefold().strip()
+    found = _YEAR_IN_BRACKETS.fullmatch(inside)
+    before = title[:start].rstrip()
+    if found is None or not before or not FIRST_YEAR <= int(found["year"]) <= LAST_YEAR:
+        return title, None
+    return before, int(found["year"])
+
+
+def _with_article_in_front(text: str) -> str:
+    """Turn "godfather, the" into "the godfather"; some lists write a semicolon."""
+    cut = max(text.rfind(","), text.rfind(";"))
+    if cut > 0 and (article := text[cut + 1 :].strip().rstrip(_APOSTROPHES)) in _TRAILING_ARTICLES:
+        return f"{article} {text[:cut]}"
+    return text
+
+
+def _words_joined(text: str) -> str:
+    joined: list[str] = []
+    for word in text.translate(_FOLDING).split():
+        if joined and joined[-1][-1].isdecimal() and word[0].isdecimal():
+            joined.append(" ")
+        joined.append(word)
+    return unicodedata.normalize("NFKC", "".join(joined))
+
+
+def _signs(text: str) -> str:
+    return "".join(character for character in text if unicodedata.category(character)[0] in "PS")

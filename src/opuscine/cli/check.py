@@ -1,0 +1,114 @@
+"""`opuscine check`: whether the service would start and what it would find, before anyone calls it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from opuscine.catalogue.service import Catalogue
+from opuscine.codec import dumps
+from opuscine.errors import OpusCineError
+from opuscine.guard.concurrency import ConcurrencyLimit
+from opuscine.llm.client import LlmClient, llm_breaker, llm_session
+from opuscine.middlewares import registry
+from opuscine.settings import Settings, load_settings
+
+LEAST_PYTHON = (3, 11)
+PROBE_S = 5.0
+NOT_CONFIGURED = "not configured"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check; `ok` is None where there is nothing to check."""
+
+    name: str
+    ok: bool | None
+    text: str
+    ms: float = 0.0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check everything and report; the exit status is 0 if nothing failed."""
+    findings = asyncio.run(check_all())
+    failed = any(finding.ok is False for finding in findings)
+    if arguments.json:
+        parts = {finding.name: {"ok": finding.ok, "detail": finding.text, "ms": round(finding.ms, 1)} for finding in findings}
+        print(dumps({"ok": not failed, "checks": parts}).decode())
+    else:
+        for finding in findings:
+            word = {True: "ok", False: "FAILED", None: "-"}[finding.ok]
+            print(f"{finding.name:<12}{word:<8}{finding.text}")
+    return int(failed)
+
+
+async def check_all() -> list[Finding]:
+    """Check Python and the settings, and with good settings the data and every server behind the service."""
+    findings = [check_python()]
+    try:
+        settings = load_settings(env_file=Path(".env"))
+        registry.plan(settings.middlewares, production=settings.environment == "production")
+    except OpusCineError as error:
+        return [*findings, Finding("settings", ok=False, text=str(error))]
+    findings.append(Finding("settings", ok=True, text=f"environment {settings.environment}, port {settings.server.port}"))
+    checks: tuple[tuple[str, Callable[[Settings], Awaitable[str | None]]], ...] = (
+        ("data", check_data),
+        ("llm", check_llm),
+        ("api_server", check_api_server),
+    )
+    for name, check in checks:
+        begun = time.monotonic()
+        try:
+            text = await check(settings)
+            finding = Finding(name, ok=True if text else None, text=text or NOT_CONFIGURED)
+        except (OpusCineError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            finding = Finding(name, ok=False, text=str(error) or type(error).__name__)
+        findings.append(Finding(finding.name, finding.ok, finding.text, (time.monotonic() - begun) * 1000))
+    return findings
+
+
+def check_python() -> Finding:
+    """Check the version of Python."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", ok=sys.version_info >= LEAST_PYTHON, text=version)
+
+
+async def check_data(settings: Settings) -> str:
+    """Open the catalogue, compiling it if need be."""
+    catalogue = await Catalogue.open(settings.catalogue)
+    try:
+        info = catalogue.info
+        return f"{info.movie_count} films, {info.tv_count} series, {info.skipped} records skipped; {', '.join(info.sources)}"
+    finally:
+        await catalogue.close()
+
+
+async def check_llm(settings: Settings) -> str | None:
+    """Ask the LLM server for its health."""
+    if not settings.llm_server_url:
+        return None
+    async with llm_session(settings.llm) as session, asyncio.timeout(PROBE_S):
+        client = LlmClient(session, settings.llm, llm_breaker(settings.llm), ConcurrencyLimit(1))
+        details = await client.probe()
+    return f"answers with status {details['status']}"
+
+
+async def check_api_server(settings: Settings) -> str | None:
+    """Ask the API server for anything: every answer below 500 shows that it is there."""
+    if not settings.api_server_url:
+        return None
+    timeout = aiohttp.ClientTimeout(total=PROBE_S)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.get(f"{settings.api_server_url}/health", allow_redirects=False) as response,
+    ):
+        if response.status >= 500:
+            raise OpusCineError(f"answers with status {response.status}")
+        return f"answers with status {response.status}"

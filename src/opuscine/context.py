@@ -1,0 +1,32 @@
+"""What is known of one request from its first middleware on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from opuscine.guard.deadline import Deadline
+from opuscine.telemetry.phases import Phases
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """Identify a request, bound it in time, and collect what its log line says."""
+
+    request_id: str
+    traceparent: str
+    tracestate: str
+    deadline: Deadline
+    phases: Phases = field(default_factory=Phases)
+    notes: dict[str, str | int | bool] = field(default_factory=dict)  # further fields of the log line; never a caller's text
+
+    @property
+    def trace_id(self) -> str:
+        """Return the 32 hex digits that name the trace (W3C Trace Context, section 3.2.2.3)."""
+        return self.traceparent[3:35]
+
+    def upstream_headers(self) -> dict[str, str]:
+        """Return the headers that continue this request's identity and trace in a call to an upstream."""
+        headers = {"X-Request-Id": self.request_id, "traceparent": self.traceparent}
+        if self.tracestate:
+            headers["tracestate"] = self.tracestate
+        return headers

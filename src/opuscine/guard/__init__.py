@@ -1,0 +1,1 @@
+"""What keeps a call to another server from harming us or it. Knows nothing of films."""

@@ -1,0 +1,121 @@
+"""Where titles stream: one film, one series, or many films at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from opuscine.contract import (
+    BATCH_IDS,
+    LARGEST_ID,
+    FieldError,
+    OttAnswer,
+    OttBatchAnswer,
+    OttBatchQuery,
+    OttQuery,
+    ProblemError,
+    show_link,
+    show_ott,
+)
+from opuscine.handlers.answers import conditional_answer
+from opuscine.handlers.parameters import read_parameters
+from opuscine.keys import CATALOGUE, OTT, SETTINGS
+from opuscine.model import Kind, TitleRef
+from opuscine.operations import Operation
+
+
+def film_or_series(app: web.Application, number: int) -> TitleRef:
+    """Read a number as a film's, unless the catalogue knows only a series under it: callers ask for series in this way too."""
+    film, series = TitleRef(Kind.MOVIE, number), TitleRef(Kind.TV, number)
+    known = app[CATALOGUE].get_many((film, series))
+    return series if series in known and film not in known else film
+
+
+async def ott_body(app: web.Application, ref: TitleRef, region: str | None) -> dict[str, Any]:
+    """Find where one title streams and show it."""
+    region = region or app[SETTINGS].region
+    found = (await app[OTT].find_many([ref], region))[ref]
+    return show_ott(ref, region, found.links, source=found.source, as_of=found.as_of)
+
+
+async def movie_ott(request: web.Request) -> web.Response:
+    """Answer where a film streams; an id that only a series bears is answered as that series."""
+    asked = read_parameters(request, OttQuery)
+    return conditional_answer(request, await ott_body(request.app, film_or_series(request.app, asked.id), asked.region))
+
+
+async def tv_ott(request: web.Request) -> web.Response:
+    """Answer where a series streams."""
+    asked = read_parameters(request, OttQuery)
+    return conditional_answer(request, await ott_body(request.app, TitleRef(Kind.TV, asked.id), asked.region))
+
+
+async def movies_ott(request: web.Request) -> web.Response:
+    """Answer where several titles stream, by their ids."""
+    asked = read_parameters(request, OttBatchQuery)
+    refs = {number: film_or_series(request.app, number) for number in read_ids(asked.ids)}
+    region = asked.region or request.app[SETTINGS].region
+    found = await request.app[OTT].find_many(list(refs.values()), region)
+    results = {
+        str(number): {"media_type": ref.kind.value, "ott_links": [show_link(link) for link in found[ref].links]}
+        for number, ref in refs.items()
+    }
+    return conditional_answer(request, {"success": True, "region": region, "results": results})
+
+
+def read_ids(text: str) -> list[int]:
+    """Read `1,2,3`, each number once.
+
+    Raises:
+        ProblemError: more than 100, or one outside 1..2⁶³-1.
+    """
+    numbers = list(dict.fromkeys(int(part) for part in text.split(",")))
+    if len(numbers) > BATCH_IDS:
+        raise ProblemError("invalid_fields", "Not valid: ids.", errors=[FieldError(field="ids", message=f"at most {BATCH_IDS} ids")])
+    if any(not 1 <= number <= LARGEST_ID for number in numbers):
+        raise ProblemError("invalid_fields", "Not valid: ids.", errors=[FieldError(field="ids", message=f"each from 1 to {LARGEST_ID}")])
+    return numbers
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/movies/ott",
+        movies_ott,
+        "findOttOfMovies",
+        "Where several films stream",
+        "ott",
+        OttBatchAnswer,
+        scope="read",
+        parameters=OttBatchQuery,
+        problems=(422, 503),
+        conditional=True,
+    ),
+    Operation(
+        "GET",
+        "/api/movies/{id}/ott",
+        movie_ott,
+        "findOttOfMovie",
+        "Where a film streams",
+        "ott",
+        OttAnswer,
+        scope="read",
+        parameters=OttQuery,
+        problems=(422, 503),
+        conditional=True,
+    ),
+    Operation(
+        "GET",
+        "/api/tv/{id}/ott",
+        tv_ott,
+        "findOttOfSeries",
+        "Where a series streams",
+        "ott",
+        OttAnswer,
+        scope="read",
+        parameters=OttQuery,
+        problems=(422, 503),
+        conditional=True,
+    ),
+)

@@ -1,0 +1,43 @@
+"""The typed keys under which the application's parts and a request's context are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from opuscine.catalogue.service import Catalogue
+from opuscine.context import RequestContext
+from opuscine.guard.breaker import Breaker
+from opuscine.guard.concurrency import ConcurrencyLimit
+from opuscine.guard.probe import CachedProbe
+from opuscine.llm.client import LlmClient
+from opuscine.ott.repository import OttRepository
+from opuscine.recommend.recommender import Recommender
+from opuscine.settings import Settings
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Say whether the process takes requests: it drains between SIGTERM and its end."""
+
+    draining: bool = False
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+SETTINGS = web.AppKey("settings", Settings)
+CATALOGUE = web.AppKey("catalogue", Catalogue)
+OTT = web.AppKey("ott", OttRepository)
+LLM = web.AppKey("llm", LlmClient)  # absent when LLM_SERVER_URL is empty
+LLM_BREAKER = web.AppKey("llm_breaker", Breaker)
+LLM_LIMIT = web.AppKey("llm_limit", ConcurrencyLimit)
+LLM_PROBE = web.AppKey("llm_probe", CachedProbe)
+RECOMMENDER = web.AppKey("recommender", Recommender)
+LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
+OPENAPI = web.AppKey("openapi", bytes)
+UTC_NOW: web.AppKey[Callable[[], datetime]] = web.AppKey("utc_now", Callable)  # type: ignore[arg-type]  # a class is asked for, only for its repr
+
+CONTEXT = web.RequestKey("context", RequestContext)
+BODY = web.RequestKey("body", bytes)

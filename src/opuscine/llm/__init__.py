@@ -1,0 +1,1 @@
+"""The language model behind us: one guarded client, and the protocols it speaks."""

@@ -1,0 +1,31 @@
+"""What a model is asked and what it answers, whatever the protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from opuscine.model import Suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class LlmAsk:
+    """One question to the model."""
+
+    message: str
+    user_id: str | None = None
+    page: int = 1
+    limit: int = 20
+    given_titles: tuple[str, ...] = ()  # already in earlier pages
+
+
+@dataclass(frozen=True, slots=True)
+class LlmReply:
+    """A reply as read and not yet believed."""
+
+    suggestions: tuple[Suggestion, ...]
+    ids_trusted: bool
+    total_results: int | None = None
+    total_pages: int | None = None
+    query_metadata: dict[str, Any] = field(default_factory=dict)  # plain JSON values, bounded in size
+    conversation: dict[str, Any] = field(default_factory=dict)  # the same

@@ -1,0 +1,1 @@
+"""One plugin a file, and the registry that finds and orders them."""

@@ -1,0 +1,80 @@
+"""Read the body of an operation that takes one: bounded in size and time, plain JSON only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from opuscine.contract import ProblemError
+from opuscine.keys import BODY, CONTEXT
+from opuscine.middlewares.plugin import PluginContext
+from opuscine.operations import Operation
+
+
+def plugin(context: PluginContext) -> Middleware:
+    """Make the middleware from the settings."""
+    requests = context.settings.requests
+    return body(operation_of=context.operation_of, timeout_s=requests.body_timeout_s, limit_bytes=requests.body_limit_bytes)
+
+
+def body(*, operation_of: Callable[[web.Request], Operation | None], timeout_s: float, limit_bytes: int) -> Middleware:
+    """Make the middleware that hands the body's bytes on under `BODY`.
+
+    A content encoding is refused rather than undone: inflating a 2 MB bomb held up other callers for a second (measured).
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        operation = operation_of(request)
+        if operation is not None and operation.body is not None:
+            check_kind(request)
+            if (request.content_length or 0) > limit_bytes:
+                raise ProblemError("body_too_large", f"Send at most {limit_bytes} bytes.", close=True)
+            with request[CONTEXT].phases.phase("body"):
+                request[BODY] = await read_body(request, timeout_s=timeout_s, limit_bytes=limit_bytes)
+        return await handler(request)
+
+    return middleware
+
+
+def check_kind(request: web.Request) -> None:
+    """Refuse what is not JSON in UTF-8; a body without a Content-Type is taken for it.
+
+    Raises:
+        ProblemError: `unsupported_media_type`.
+    """
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise ProblemError("unsupported_media_type", "Send the body without a Content-Encoding.", close=True)
+    if "Content-Type" not in request.headers:
+        return
+    if request.content_type != "application/json" and not request.content_type.endswith("+json"):
+        raise ProblemError("unsupported_media_type", "Send Content-Type: application/json.")
+    if (request.charset or "utf-8").lower() not in {"utf-8", "utf8", "us-ascii"}:
+        raise ProblemError("unsupported_media_type", "Send the body in UTF-8.")
+
+
+async def read_body(request: web.Request, *, timeout_s: float, limit_bytes: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        ProblemError: `body_timeout` when it does not arrive in time, `body_too_large` beyond the limit, `malformed_request` for
+            an empty body.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise ProblemError("body_too_large", f"Send at most {limit_bytes} bytes.", close=True)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise ProblemError("body_timeout", f"The body must arrive within {timeout_s:g} seconds.", close=True) from None
+    if not chunks:
+        raise ProblemError("malformed_json", "Send one JSON object in UTF-8.")
+    return b"".join(chunks)

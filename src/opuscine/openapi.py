@@ -1,0 +1,195 @@
+"""The OpenAPI 3.0.3 document, made from the operations and the models of the contract.
+
+3.0.3 and not 3.1, because openapi-generator's Java clients handle 3.0's `nullable` well and 3.1's type lists badly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from opuscine import __version__
+from opuscine.codec import loads
+from opuscine.contract import ATTRIBUTION, PROBLEM_SUMMARIES, Problem
+from opuscine.operations import Operation
+from opuscine.packaged import packaged_file
+
+COMMON_PROBLEMS = (500,)
+TAGS = {
+    "recommend": "Films for a wish",
+    "ott": "Where titles stream",
+    "popular": "Popular films",
+    "health": "State of the service",
+    "admin": "For the operator",
+    "about": "About this service",
+    "legacy": "Addresses of the predecessor",
+}
+ANSWER_HEADERS = {
+    "X-Request-Id": {"description": "The request's id: the caller's, or a new one.", "schema": {"type": "string"}},
+    "Server-Timing": {"description": "Phases of the work in milliseconds.", "schema": {"type": "string"}},
+}
+REQUEST_HEADERS: dict[str, dict[str, Any]] = {
+    "RequestId": {
+        "name": "X-Request-Id",
+        "in": "header",
+        "required": False,
+        "description": "An id that the answer and the log repeat; one that does not fit the pattern is replaced.",
+        "schema": {"type": "string"},
+    },
+    "RequestTimeout": {
+        "name": "X-Request-Timeout-Ms",
+        "in": "header",
+        "required": False,
+        "description": "How long the caller waits; the answer leaves before that, from the catalogue if need be.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """Make the whole document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = describe(operation)
+    used = {operation.tag for operation in operations}
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": "OpusCine",
+            "version": __version__,
+            "description": "Recommends films for a sentence and says where each can be watched. Data: " + ", ".join(ATTRIBUTION) + ".",
+            "license": {"name": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items() if name in used],
+        "paths": paths,
+        "components": {"schemas": schemas(operations), "parameters": REQUEST_HEADERS},
+    }
+
+
+def describe(operation: Operation) -> dict[str, Any]:
+    """Describe one operation with every answer it gives."""
+    described: dict[str, Any] = {
+        "operationId": operation.operation_id,
+        "summary": operation.summary,
+        "description": (operation.handler.__doc__ or operation.summary).strip(),
+        "tags": [operation.tag],
+        "parameters": [*parameters(operation), *({"$ref": f"#/components/parameters/{name}"} for name in REQUEST_HEADERS)],
+        "responses": dict(sorted(responses(operation).items())),
+    }
+    if operation.body is not None:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(operation.body)}}}
+    return described
+
+
+def parameters(operation: Operation) -> list[dict[str, Any]]:
+    """Describe what is read from the path and the query."""
+    if operation.parameters is None:
+        return []
+    schema = to_3_0(operation.parameters.model_json_schema(ref_template="#/components/schemas/{model}"))
+    in_path = set(re.findall(r"\{(\w+)\}", operation.path))
+    found = []
+    for name, property_schema in schema["properties"].items():
+        described = {key: value for key, value in property_schema.items() if key not in {"title", "description", "nullable"}}
+        found.append(
+            {
+                "name": name,
+                "in": "path" if name in in_path else "query",
+                "required": name in in_path or name in schema.get("required", []),
+                "description": property_schema.get("description", name),
+                "schema": described,
+            }
+        )
+    return found
+
+
+def responses(operation: Operation) -> dict[str, Any]:
+    """Describe every answer: the body, its variants by status, and each problem."""
+    body = {"schema": ref(operation.answer) if operation.answer else {"type": "object"}}
+    headers = dict(ANSWER_HEADERS)
+    if operation.conditional:
+        headers["ETag"] = {"description": "Entity tag for If-None-Match.", "schema": {"type": "string"}}
+    answers: dict[str, Any] = {
+        str(status): {"description": operation.summary, "headers": headers, "content": {"application/json": body}}
+        for status in (operation.status, *operation.other_answers)
+    }
+    if operation.conditional:
+        answers["304"] = {"description": "The caller's copy is still right", "headers": headers}
+    for status in (*operation.problems, *COMMON_PROBLEMS):
+        if str(status) not in answers:
+            answers[str(status)] = {
+                "description": PROBLEM_SUMMARIES[status],
+                "headers": ANSWER_HEADERS,
+                "content": {"application/problem+json": {"schema": ref(Problem)}},
+            }
+    return answers
+
+
+def schemas(operations: Iterable[Operation]) -> dict[str, Any]:
+    """Make a named schema of every body, each with the example that the tests hold the service to."""
+    bodies = dict.fromkeys(
+        [
+            *((operation.body, "validation") for operation in operations if operation.body),
+            *((operation.answer, "serialization") for operation in operations if operation.answer),
+            (Problem, "serialization"),
+        ]
+    )
+    _, definitions = models_json_schema(list(bodies), ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]  # a list of pairs
+    found: dict[str, Any] = {}
+    for name, schema in sorted(definitions["$defs"].items()):
+        found[name] = to_3_0(schema)
+        example = example_of(name)
+        if example is not None:
+            found[name]["example"] = example
+    return found
+
+
+@cache
+def example_of(name: str) -> Any:
+    """Return the golden body of a schema, if it has one."""
+    path = packaged_file(f"contract/{name}.json")
+    return loads(path.read_bytes()) if path.exists() else None
+
+
+def ref(model: type[BaseModel]) -> dict[str, str]:
+    """Point to a named schema."""
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def to_3_0(schema: Any) -> Any:
+    """Rewrite a schema of JSON Schema 2020-12, as pydantic makes it, in the words of OpenAPI 3.0.3."""
+    if isinstance(schema, list):
+        return [to_3_0(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    rewritten = {key: to_3_0(value) for key, value in schema.items() if key not in {"$defs", "examples"}}
+    if isinstance(examples := schema.get("examples"), list) and examples:
+        rewritten["example"] = examples[0]
+    if "const" in rewritten:
+        rewritten["enum"] = [rewritten.pop("const")]
+    if rewritten.get("type") == "null":
+        rewritten |= {"type": "string", "nullable": True, "enum": [None]}
+    if "anyOf" in rewritten:
+        rewritten = without_null(rewritten)
+    if rewritten.get("default", "") is None:
+        del rewritten["default"]
+    return rewritten
+
+
+def without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Rewrite "this or null" as `nullable`."""
+    choices = [choice for choice in schema["anyOf"] if choice.get("enum") != [None]]
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    if len(choices) == len(schema["anyOf"]):
+        return schema
+    if len(choices) == 1 and "$ref" not in choices[0]:
+        merged = {**choices[0], **rest, "nullable": True}
+        if "enum" in merged:
+            merged["enum"] = [*merged["enum"], None]
+        return merged
+    return {**rest, "allOf" if len(choices) == 1 else "anyOf": choices, "nullable": True}

@@ -1,0 +1,297 @@
+"""The one reader of the environment: every setting, its default, what is valid, and the slices that the parts are given.
+
+Sources, strongest first: environment variables, `.env` in the working directory, systemd credentials
+(`$CREDENTIALS_DIRECTORY`, one file a setting), the defaults below.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from yarl import URL
+
+from opuscine.errors import SettingsError
+
+Environment = Literal["development", "staging", "production"]
+OnOff = Literal["on", "off"]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+SECONDS = "seconds above 0, at most 86400"
+# A variable that begins so is meant for us even when its rest is misspelt.
+OUR_PREFIXES = ("LLM_", "API_SERVER_", "BODY_", "CATALOGUE_", "CORS_", "MOVIES_DATA_", "TV_DATA_")
+# Names near to ours that belong to systemd, to shells and to the tests.
+NOT_OURS = frozenset({"CACHE_DIRECTORY", "HOSTNAME", "HOSTTYPE", "HOSTS"})
+
+
+def setting(default: Any, description: str, valid: str, group: str) -> Any:
+    """Describe a setting for the error messages and for the table in the README."""
+    return Field(default=default, description=description, json_schema_extra={"valid": valid, "group": group})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where to listen and how to stop."""
+
+    host: str
+    port: int
+    drain_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueSettings:
+    """Which titles there are; a file that is None was not named by a setting."""
+
+    movies_file: Path | None
+    tv_file: Path | None
+    cache_dir: Path
+    ttl_s: float
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class LlmSettings:
+    """The LLM server; an empty URL means that the embedded recommender answers."""
+
+    url: str
+    protocol: str
+    timeout_s: float
+    max_concurrent: int
+    breaker_failures: int
+    breaker_open_s: float
+    max_reply_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendSettings:
+    """How answers are made."""
+
+    fallback: bool
+    region: str
+    cache_ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSettings:
+    """What bounds one request."""
+
+    timeout_s: float
+    body_timeout_s: float
+    body_limit_bytes: int
+
+
+class Settings(BaseSettings):
+    """All settings, by the names of the environment variables in lower case."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True, validate_default=False)
+
+    environment: Environment = setting(
+        "development", "Sets the defaults of other settings.", "development, staging or production", "Service"
+    )
+    host: str | None = setting(
+        None, "Address to listen on. Default: `127.0.0.1` in development, else `0.0.0.0`.", "an address or host name", "Service"
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] = setting(8000, "Port to listen on; 0 takes a free one.", "0 to 65535", "Service")
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = setting(
+        "info", "Least level that is logged.", "debug, info, warning, error or critical", "Service"
+    )
+    region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = setting(
+        "KR", "Region of links when a request names none.", "two capital letters (ISO 3166-1)", "Service"
+    )
+    fallback: OnOff = setting(
+        "on", "Answer from the catalogue when the model can't; `off` shows its faults as 502, 503 and 504.", "on or off", "Service"
+    )
+    middlewares: Annotated[tuple[str, ...] | None, NoDecode] = setting(
+        None,
+        "Middlewares in order, outermost first. Default: the built-in order (`opuscine plugins`).",
+        "names, separated by commas",
+        "Service",
+    )
+    drain_timeout: Seconds = setting(20.0, "How long requests in flight may take to finish after SIGTERM.", SECONDS, "Service")
+
+    request_timeout: Seconds = setting(30.0, "Longest time for one request; a caller may ask for less, not for more.", SECONDS, "Requests")
+    body_timeout: Seconds = setting(10.0, "Longest time for a request body to arrive.", SECONDS, "Requests")
+    body_limit: Annotated[int, Field(ge=1024, le=10_485_760)] = setting(
+        65_536, "Largest request body in bytes.", "1024 to 10485760", "Requests"
+    )
+
+    llm_server_url: str = setting(
+        "", "Address of the LLM server; empty: the embedded recommender answers.", "an http or https address", "LLM"
+    )
+    llm_protocol: Literal["movie-recommend"] = setting("movie-recommend", "How the LLM server is spoken to.", "movie-recommend", "LLM")
+    llm_timeout: Seconds = setting(30.0, "Longest time for the LLM's whole answer, all attempts together.", SECONDS, "LLM")
+    llm_max_concurrent: Annotated[int, Field(ge=1, le=10_000)] = setting(
+        64, "LLM calls at one time; beyond, the fallback answers.", "1 to 10000", "LLM"
+    )
+    llm_breaker_failures: Annotated[int, Field(ge=1, le=1000)] = setting(5, "Failures in a row that open the breaker.", "1 to 1000", "LLM")
+    llm_breaker_open: Seconds = setting(10.0, "How long an open breaker waits before its one trial call.", SECONDS, "LLM")
+    llm_max_reply_bytes: Annotated[int, Field(ge=1024, le=268_435_456)] = setting(
+        4_194_304, "Largest reply of the LLM server that is read.", "1024 to 268435456", "LLM"
+    )
+
+    api_server_url: str = setting(
+        "", "Address of the API server (popular films, links); empty: none.", "an http or https address", "API server"
+    )
+
+    redis_host: str = setting("", "Redis host; empty: no Redis.", "a host name or address", "Redis")
+    redis_port: Annotated[int, Field(ge=1, le=65535)] = setting(6379, "Redis port.", "1 to 65535", "Redis")
+    redis_password: SecretStr = setting(SecretStr(""), "Redis password.", "text", "Redis")
+    redis_db: Annotated[int, Field(ge=0, le=1023)] = setting(0, "Redis database number.", "0 to 1023", "Redis")
+
+    movies_data_file: Path | None = setting(
+        None,
+        "Films as JSON. Default: `data/movie/tmdb_movies_hybrid_final.json` below the working directory, else the packaged films.",
+        "path of a readable JSON file",
+        "Data",
+    )
+    tv_data_file: Path | None = setting(
+        None,
+        "Series as JSON. Default: `data/tv series/tmdb_tv_series_final.json` below the working directory, else the packaged series.",
+        "path of a readable JSON file",
+        "Data",
+    )
+    cache_dir: Path | None = setting(
+        None,
+        "Folder of compiled catalogues. Default: `$CACHE_DIRECTORY`, else `$XDG_CACHE_HOME/opuscine`.",
+        "path of a writable folder",
+        "Data",
+    )
+    cache_ttl: Annotated[float, Field(ge=0, le=86_400)] = setting(
+        300.0, "How long the films found for a message are kept, in seconds; 0 is off.", "0 to 86400", "Data"
+    )
+    catalogue_ttl: Seconds = setting(86_400.0, "Age at which the catalogue's sources are looked at again.", SECONDS, "Data")
+
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = setting(
+        (), "Origins whose pages may call.", "origins such as https://example.org, separated by commas", "Callers"
+    )
+
+    @field_validator("llm_server_url", "api_server_url")
+    @classmethod
+    def _http_address(cls, value: str) -> str:
+        if not value:
+            return value
+        url = URL(value)
+        if url.scheme not in {"http", "https"} or not url.host or url.query_string or url.fragment:
+            raise ValueError
+        return value.rstrip("/")
+
+    @field_validator("environment", "log_level", "fallback", "llm_protocol", "region", mode="before")
+    @classmethod
+    def _word(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        return value.strip().upper() if info.field_name == "region" else value.strip().lower()
+
+    @field_validator("middlewares", "cors_origins", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def server(self) -> ServerSettings:
+        """Slice for the sockets."""
+        host = self.host or ("127.0.0.1" if self.environment == "development" else "0.0.0.0")  # noqa: S104  containers and proxies reach it there
+        return ServerSettings(host=host, port=self.port, drain_timeout_s=self.drain_timeout)
+
+    @property
+    def catalogue(self) -> CatalogueSettings:
+        """Slice for the catalogue."""
+        return CatalogueSettings(
+            movies_file=self.movies_data_file,
+            tv_file=self.tv_data_file,
+            cache_dir=self.cache_dir or default_cache_dir(os.environ),
+            ttl_s=self.catalogue_ttl,
+            region=self.region,
+        )
+
+    @property
+    def llm(self) -> LlmSettings:
+        """Slice for the LLM client."""
+        return LlmSettings(
+            url=self.llm_server_url,
+            protocol=self.llm_protocol,
+            timeout_s=self.llm_timeout,
+            max_concurrent=self.llm_max_concurrent,
+            breaker_failures=self.llm_breaker_failures,
+            breaker_open_s=self.llm_breaker_open,
+            max_reply_bytes=self.llm_max_reply_bytes,
+        )
+
+    @property
+    def recommend(self) -> RecommendSettings:
+        """Slice for the use case."""
+        return RecommendSettings(fallback=self.fallback == "on", region=self.region, cache_ttl_s=self.cache_ttl)
+
+    @property
+    def requests(self) -> RequestSettings:
+        """Slice for the middlewares that bound a request."""
+        return RequestSettings(timeout_s=self.request_timeout, body_timeout_s=self.body_timeout, body_limit_bytes=self.body_limit)
+
+
+def default_cache_dir(environ: Mapping[str, str]) -> Path:
+    """Choose the folder of compiled catalogues: systemd's, else the user's cache (XDG Base Directory), never one under /tmp."""
+    if given := environ.get("CACHE_DIRECTORY", ""):
+        return Path(given.split(":")[0])
+    base = environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "opuscine"
+
+
+def load_settings(*, env_file: Path | None = Path(".env")) -> Settings:
+    """Read all settings.
+
+    Raises:
+        SettingsError: one line that names each wrong or misspelt variable, what was found and what is valid. Secrets are not printed.
+    """
+    if problems := misspelt(set(os.environ) | (set(dotenv_values(env_file)) if env_file else set())):
+        raise SettingsError("; ".join(problems))
+    try:
+        return Settings(_env_file=env_file, _secrets_dir=os.environ.get("CREDENTIALS_DIRECTORY") or None)
+    except ValidationError as error:
+        raise SettingsError("; ".join(explain(detail) for detail in error.errors(include_url=False, include_context=False))) from None
+
+
+def explain(detail: Mapping[str, Any]) -> str:
+    """Turn one of pydantic's findings into a sentence that names the variable, what was found and what is valid."""
+    name = str(detail["loc"][0]) if detail["loc"] else ""
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return str(detail["msg"])
+    found = "a value" if "Secret" in str(field.annotation) else repr(detail["input"])
+    return f"{name.upper()}: found {found}; valid: {field_extra(field)['valid']}"
+
+
+def misspelt(names: Iterable[str]) -> list[str]:
+    """Find variables that are meant for us and that we do not know: they begin as ours do, or are a slip away from one."""
+    known = {name.upper() for name in Settings.model_fields}
+    problems = []
+    for name in sorted(set(names) - known - NOT_OURS):
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.86) if len(name) >= 6 else []
+        if close or name.startswith(OUR_PREFIXES):
+            close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            problems.append(f"{name}: there is no such setting; did you mean {close[0]}?")
+    return problems
+
+
+def field_extra(field: FieldInfo) -> dict[str, str]:
+    """Return what `setting` noted beside a field."""
+    extra = field.json_schema_extra
+    return {key: str(value) for key, value in extra.items()} if isinstance(extra, dict) else {}
+
+
+def settings_table() -> str:
+    """Render every setting as a Markdown table, for the README."""
+    lines = ["| setting | default | valid | what it does |", "| --- | --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        extra = field_extra(field)
+        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+        shown = "" if default in (None, "", ()) else f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+        lines.append(f"| `{name.upper()}` | {shown} | {extra['valid']} | {field.description} |")
+    return "\n".join(lines) + "\n"

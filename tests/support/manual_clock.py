@@ -1,0 +1,19 @@
+"""A clock that tests turn by hand."""
+
+from __future__ import annotations
+
+
+class ManualClock:
+    """Stand in for `time.monotonic`."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        """Show this time."""
+        self.now = now
+
+    def __call__(self) -> float:
+        """Return the time shown."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Turn it on."""
+        self.now += seconds

@@ -1,0 +1,79 @@
+"""The API document is valid OpenAPI 3.0.3, is made from the route table, and describes what the service really answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft4Validator
+from openapi_spec_validator import validate
+from openapi_spec_validator.validation import OpenAPIV30SpecValidator
+
+from opuscine.app import OPERATIONS
+from opuscine.codec import dumps
+from opuscine.openapi import document
+from support.service import Service
+
+DOCUMENT: dict[str, Any] = json.loads(dumps(document(OPERATIONS)))
+CONTRACT = Path(__file__).parent / "contract"
+
+
+def test_the_document_is_valid() -> None:
+    validate(DOCUMENT, cls=OpenAPIV30SpecValidator)
+    assert DOCUMENT["openapi"] == "3.0.3"
+
+
+async def test_the_document_and_the_route_table_agree(service: Service) -> None:
+    served = await service.get("/openapi.json")
+    documented = {(method.upper(), path) for path, methods in served["paths"].items() for method in methods}
+    routed = {
+        (route.method, route.resource.canonical) for route in service.app.router.routes() if route.resource and route.method != "HEAD"
+    }
+    assert documented == routed
+
+
+def test_every_operation_has_an_id_of_its_own_and_a_problem_for_what_can_go_wrong() -> None:
+    operations = [operation for methods in DOCUMENT["paths"].values() for operation in methods.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names))
+    for operation in operations:
+        assert "application/problem+json" in operation["responses"]["500"]["content"]
+        if "requestBody" in operation:
+            assert {"400", "408", "413", "415", "422"} <= set(operation["responses"])
+
+
+def test_no_word_of_newer_json_schema_is_left() -> None:
+    text = json.dumps(DOCUMENT)
+    assert '"const"' not in text
+    assert '"$defs"' not in text
+    assert '"type": "null"' not in text
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENT["components"]["schemas"]))
+def test_each_example_fits_its_schema(name: str) -> None:
+    schema = DOCUMENT["components"]["schemas"][name]
+    if "example" in schema:
+        Draft4Validator({"$ref": f"#/components/schemas/{name}", "components": {"schemas": nullable_as_draft_4()}}).validate(
+            schema["example"]
+        )
+
+
+def test_every_golden_body_is_an_example() -> None:
+    for path in CONTRACT.glob("*.json"):
+        assert DOCUMENT["components"]["schemas"][path.stem]["example"] == json.loads(path.read_text())
+
+
+def nullable_as_draft_4() -> Any:
+    """Rewrite `nullable` so that a plain JSON Schema validator understands it."""
+
+    def rewrite(schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [rewrite(item) for item in schema]
+        if not isinstance(schema, dict):
+            return schema
+        rewritten = {key: rewrite(value) for key, value in schema.items() if key not in {"nullable", "example"}}
+        return {"anyOf": [{"type": "null"}, rewritten]} if schema.get("nullable") else rewritten
+
+    return rewrite(DOCUMENT["components"]["schemas"])
