@@ -1,0 +1,1 @@
+"""Who calls: API keys, JWTs, and what a caller may do."""
