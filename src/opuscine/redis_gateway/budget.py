@@ -1,0 +1,33 @@
+"""How long one request may wait for Redis in all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class RedisBudget:
+    """Count down the time that one request's uses of Redis take: each gets what the ones before it left.
+
+    Only time spent waiting for Redis counts. Uses that overlap are counted one by one, so that the sum is never above the budget.
+    """
+
+    __slots__ = ("_clock", "_left_s")
+
+    def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start with all of `budget_s` seconds."""
+        self._left_s = budget_s
+        self._clock = clock
+
+    @property
+    def remaining_s(self) -> float:
+        """Return the seconds left, never below 0.0."""
+        return max(0.0, self._left_s)
+
+    def now(self) -> float:
+        """Return the reading of the clock that `spend_since` compares with."""
+        return self._clock()
+
+    def spend_since(self, began: float) -> None:
+        """Take the time from `began` until now off the budget."""
+        self._left_s -= self._clock() - began
