@@ -237,6 +237,10 @@ def test_decomposed_hangul_reads_as_composed() -> None:
         "peacock",
         "a film about youtubers",
         "unwavvering",
+        "Kamahulu beach",
+        "쇼크웨이브 같은 영화",
+        "쇼크 웨이브 같은 영화",
+        "스타티빙",
     ],
 )
 def test_other_words_are_no_mention_of_a_provider(text: str) -> None:

@@ -14,7 +14,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -269,11 +269,6 @@ class LlmServer:
         number = self._connections.index(transport) + 1
         headers = CIMultiDictProxy(CIMultiDict(request.headers))
         return RecordedRequest(request.method, request.path_qs, headers, await request.read(), number)
-
-
-def films(titles: Sequence[tuple[int, str, str]]) -> Behaviour:
-    """Answer 200 with films given as (id, title, release date)."""
-    return reply(*({"id": number, "title": title, "release_date": date, "media_type": "movie"} for number, title, date in titles))
 
 
 def _transport(request: web.Request) -> asyncio.Transport:

@@ -96,8 +96,12 @@ class CacheFolder:
             raise CatalogueError(f"CACHE_DIR: {self.path} cannot be made ({error.strerror}); name a folder that may be written") from None
         if mode & stat.S_IWOTH:
             raise CatalogueError(f"CACHE_DIR: everyone may write {self.path}; name a folder of your own, such as {self.path / 'opuscine'}")
-        if not os.access(self.path, os.W_OK | os.X_OK):
-            raise CatalogueError(f"CACHE_DIR: {self.path} may not be written by this user; name a folder that may be written")
+        try:
+            os.close(self._open_lock())
+        except OSError as error:
+            raise CatalogueError(
+                f"CACHE_DIR: {self.path} may not be written ({error.strerror}); name a folder that may be written"
+            ) from None
 
     def compiled_file(self, generation: str) -> Path:
         """Return where a generation's compiled file belongs."""
@@ -136,7 +140,7 @@ class CacheFolder:
         Raises:
             OSError: the lock file cannot be made.
         """
-        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        handle = self._open_lock()
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -162,6 +166,9 @@ class CacheFolder:
         """Remove work in progress of compiles that died. Only under the lock."""
         for partial in self.path.glob(f"{self._stem}-*.partial*"):
             partial.unlink(missing_ok=True)
+
+    def _open_lock(self) -> int:
+        return os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def _clean(self, current: str) -> None:
         """Keep the current generation and the newest before it; workers that still map an older one keep it until they close it."""

@@ -26,6 +26,8 @@ _MAX_COUNTRIES = 30
 _MAX_COUNT = 2**31 - 1
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+# Zero width and direction marks: they make two titles that look alike differ, and turn what is shown after them round.
+_INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _SPACES = re.compile(r"\s{2,}")
 _DIGITS = re.compile(r"\s*[0-9]{1,19}\s*", re.ASCII)
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
@@ -108,7 +110,8 @@ def _text(value: object, limit: int) -> str:
     """Return one line of printable text, cut to a length; anything but a string is no text."""
     if not isinstance(value, str):
         return ""
-    return _SPACES.sub(" ", _UNPRINTABLE.sub(" ", value)).strip()[:limit].rstrip()
+    printable = _UNPRINTABLE.sub(" ", _INVISIBLE.sub("", value))
+    return _SPACES.sub(" ", printable).strip()[:limit].rstrip()
 
 
 def _path(value: object) -> str:

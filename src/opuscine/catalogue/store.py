@@ -41,7 +41,7 @@ _FOUND_PER_TERM = 300
 # Titles whose texts are looked at for the ranking; what is beyond is not found.
 RANKED_TITLES = 400
 
-_REMEMBERED_COUNTS = 1_000
+_REMEMBERED_COUNTS = 200
 
 _ROLES: tuple[TitleRole, ...] = ("title", "original", "alias")
 
