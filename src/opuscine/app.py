@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+import aiohttp
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from opuscine.catalogue.service import Catalogue
+from opuscine.client_address import read_networks
 from opuscine.codec import dumps
+from opuscine.cors import allow_origins
+from opuscine.errors import SettingsError
+from opuscine.guard.breaker import Breaker
 from opuscine.guard.concurrency import ConcurrencyLimit
 from opuscine.guard.probe import CachedProbe
+from opuscine.guard.rate_limiter import Rate, RateLimiter, RedisRateLimiter
 from opuscine.handlers import admin, docs, health, legacy, ott, popular, recommend
+from opuscine.identity.authenticator import Authenticator, IdentitySettings
+from opuscine.identity.jwt import JwtSettings
 from opuscine.keys import (
+    AUTHENTICATOR,
     CATALOGUE,
     LIFECYCLE,
     LLM,
@@ -24,11 +34,18 @@ from opuscine.keys import (
     LLM_PROBE,
     OPENAPI,
     OTT,
+    READ_LIMIT,
+    READ_LIMITER,
+    RECOMMEND_LIMIT,
+    RECOMMEND_LIMITER,
     RECOMMENDER,
+    REDIS,
+    REDIS_PROBE,
     SETTINGS,
     UTC_NOW,
     Lifecycle,
 )
+from opuscine.limits import Limit
 from opuscine.llm.client import LlmClient, llm_breaker, llm_session
 from opuscine.middlewares import registry
 from opuscine.middlewares.plugin import PluginContext
@@ -39,6 +56,7 @@ from opuscine.ott.repository import OttRepository
 from opuscine.providers.table import ProviderTable
 from opuscine.recommend.embedded import EmbeddedRecommender
 from opuscine.recommend.recommender import Recommender
+from opuscine.redis_gateway import RedisBudget, RedisGateway, RedisSettings
 from opuscine.settings import Settings
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -50,8 +68,16 @@ OPERATIONS: tuple[Operation, ...] = (
     *docs.OPERATIONS,
     *legacy.OPERATIONS,
 )
+# A Redis that hangs costs each request its budget until the breaker opens; it is asked again soon, since asking is cheap.
+REDIS_BUDGET_S = 0.05  # per request, over all its uses
+REDIS_FAILURES = 5
+REDIS_OPEN_S = 1.0
+REDIS_MAX_OPEN_S = 10.0
+LIMITERS = {READ_LIMITER: "read", RECOMMEND_LIMITER: "recommend"}
 PROBE_INTERVAL_S = 10.0
 PROBE_TIMEOUT_S = 2.0
+
+log = structlog.get_logger("opuscine.app")
 
 
 def create_app(
@@ -65,22 +91,49 @@ def create_app(
     Raises:
         SettingsError: the settings cannot work together.
     """
-    lifecycle = Lifecycle()
-    operations = {operation.handler: operation for operation in OPERATIONS}
-    context = PluginContext(settings=settings, lifecycle=lifecycle, clock=clock, operation_of=finder(operations))
-    planned = registry.plan(settings.middlewares, production=settings.environment == "production")
-
-    app = web.Application(middlewares=registry.build(planned, context), client_max_size=settings.body_limit)
+    check_door(settings)
+    app = web.Application(client_max_size=settings.body_limit)
     app[SETTINGS] = settings
-    app[LIFECYCLE] = lifecycle
+    app[LIFECYCLE] = Lifecycle()
     app[UTC_NOW] = utc_now
     app[OPENAPI] = dumps(document(OPERATIONS))
+    app[READ_LIMIT] = Limit(lambda: app.get(READ_LIMITER))
+    app[RECOMMEND_LIMIT] = Limit(lambda: app.get(RECOMMEND_LIMITER))
+
+    context = PluginContext(
+        settings=settings,
+        lifecycle=app[LIFECYCLE],
+        clock=clock,
+        operation_of=finder({operation.handler: operation for operation in OPERATIONS}),
+        authenticator=lambda: app[AUTHENTICATOR],
+        read_limit=app[READ_LIMIT],
+        redis_budget=lambda: RedisBudget(REDIS_BUDGET_S, clock),
+        trusted_proxies=read_networks(settings.trusted_proxies),
+    )
+    planned = registry.plan(settings.middlewares, production=settings.production)
+    app.middlewares.extend(registry.build(planned, context))
     for operation in OPERATIONS:
         app.router.add_route(operation.method, operation.path, operation.handler)
         if operation.method == "GET":
             app.router.add_route("HEAD", operation.path, operation.handler)
-    app.cleanup_ctx.append(resources(settings, clock=clock, utc_now=utc_now))
+    allow_origins(app, settings.cors_origins)
+    rates = {"read": parse_rate("read", settings.rates.read), "recommend": parse_rate("recommend", settings.rates.recommend)}
+    app.cleanup_ctx.append(resources(settings, rates, clock=clock, utc_now=utc_now))
     return app
+
+
+def check_door(settings: Settings) -> None:
+    """Refuse a door that would be shut to everyone, or open to anyone without that being said.
+
+    Raises:
+        SettingsError: names the settings.
+    """
+    if settings.auth_on and settings.auth_keys_file is None and not settings.auth_jwt_issuer:
+        raise SettingsError("AUTH: on, but nothing to check callers by; set AUTH_KEYS_FILE or AUTH_JWT_ISSUER, or write AUTH=off")
+    if settings.production and "*" in settings.cors_origins:
+        raise SettingsError("CORS_ORIGINS: found '*'; valid in production: the origins by name, such as https://example.org")
+    if not settings.auth_on:
+        log.warning("authentication is off", consequence="every caller may do everything", environment=settings.environment)
 
 
 def finder(operations: dict[Handler, Operation]) -> Callable[[web.Request], Operation | None]:
@@ -93,12 +146,19 @@ def finder(operations: dict[Handler, Operation]) -> Callable[[web.Request], Oper
 
 
 def resources(
-    settings: Settings, *, clock: Callable[[], float], utc_now: Callable[[], datetime]
+    settings: Settings, rates: Mapping[str, Rate | None], *, clock: Callable[[], float], utc_now: Callable[[], datetime]
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """Return the one owner of everything that must be closed, in reverse order of its being opened."""
 
     async def own(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            gateway = await own_redis(app, settings, stack, clock=clock) if settings.redis_address else None
+            for key, name in LIMITERS.items():
+                if (rate := rates[name]) is not None:
+                    shared = RedisRateLimiter(rate, gateway, name=name) if gateway else None
+                    app[key] = RateLimiter(rate, shared, name=name, clock=clock)
+            if settings.auth_on:
+                app[AUTHENTICATOR] = await own_authenticator(settings, stack)
             providers = ProviderTable.load()
             catalogue = await Catalogue.open(settings.catalogue)
             stack.push_async_callback(catalogue.close)
@@ -128,3 +188,56 @@ async def open_llm(app: web.Application, settings: Settings, stack: AsyncExitSta
     probe = CachedProbe("llm", app[LLM].probe, interval_s=PROBE_INTERVAL_S, timeout_s=PROBE_TIMEOUT_S)
     app[LLM_PROBE] = await stack.enter_async_context(probe)
     return app[LLM]
+
+
+def parse_rate(name: str, text: str) -> Rate | None:
+    """Read a rate; None is no limit.
+
+    Raises:
+        SettingsError: names the setting and what is valid.
+    """
+    try:
+        return Rate.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"RATE_LIMIT_{name.upper()}: found {text!r}; {error}") from None
+
+
+async def own_authenticator(settings: Settings, stack: AsyncExitStack) -> Authenticator:
+    """Open what callers are recognised by, with a session of its own for the issuer's keys.
+
+    Raises:
+        KeysFileError: the keys file can't be read or trusted.
+        SettingsError: the settings for tokens are not complete.
+    """
+    jwt = JwtSettings(
+        issuer=settings.auth_jwt_issuer,
+        audience=settings.auth_jwt_audience,
+        algorithm=settings.auth_jwt_algorithm,
+        key=settings.auth_jwt_key,
+        key_file=settings.auth_jwt_key_file,
+        jwks_url=settings.auth_jwt_jwks_url,
+    )
+    identity = IdentitySettings(keys_file=settings.auth_keys_file, jwt=jwt if jwt.issuer else None)
+    session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False))
+    authenticator = await Authenticator.open(identity, session=session)
+    stack.push_async_callback(authenticator.close)
+    return authenticator
+
+
+async def own_redis(app: web.Application, settings: Settings, stack: AsyncExitStack, *, clock: Callable[[], float]) -> RedisGateway:
+    """Open the door to Redis, and the probe that health answers from."""
+    app[REDIS] = open_redis(settings, clock=clock)
+    stack.push_async_callback(app[REDIS].close)
+    probe = CachedProbe("redis", app[REDIS].probe, interval_s=PROBE_INTERVAL_S, timeout_s=PROBE_TIMEOUT_S)
+    app[REDIS_PROBE] = await stack.enter_async_context(probe)
+    return app[REDIS]
+
+
+def open_redis(settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> RedisGateway:
+    """Build the one door to Redis; it connects when it is used.
+
+    Raises:
+        SettingsError: the address can't be used.
+    """
+    breaker = Breaker("redis", fail_max=REDIS_FAILURES, open_s=REDIS_OPEN_S, max_open_s=REDIS_MAX_OPEN_S, clock=clock)
+    return RedisGateway(RedisSettings(settings.redis_address, budget_s=REDIS_BUDGET_S), breaker=breaker, clock=clock)

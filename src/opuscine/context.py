@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from opuscine.guard.deadline import Deadline
+from opuscine.identity.caller import NOBODY, Caller
+from opuscine.redis_gateway import RedisBudget
 from opuscine.telemetry.phases import Phases
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """Identify a request, bound it in time, and collect what its log line says."""
+    """Identify a request, bound it in time, and collect what its log line and its answer's headers say."""
 
     request_id: str
     traceparent: str
     tracestate: str
+    client: str  # the caller's address, seen past trusted proxies
     deadline: Deadline
+    redis_budget: RedisBudget
     phases: Phases = field(default_factory=Phases)
+    caller: Caller = NOBODY  # set by `auth`
+    headers: dict[str, str] = field(default_factory=dict)  # go with the answer, whatever it is
     notes: dict[str, str | int | bool] = field(default_factory=dict)  # further fields of the log line; never a caller's text
 
     @property

@@ -46,12 +46,16 @@ PROBLEMS: Mapping[str, ProblemType] = {
     for kind in (
         ProblemType(400, "malformed_request", "The request could not be read"),
         ProblemType(400, "malformed_json", "The body is not valid JSON"),
+        ProblemType(401, "unauthenticated", "It is not known who calls"),
+        ProblemType(403, "forbidden", "The caller may not do this"),
         ProblemType(404, "not_found", "There is nothing at this address"),
         ProblemType(405, "method_not_allowed", "This address does not take this method"),
         ProblemType(408, "body_timeout", "The body did not arrive in time"),
         ProblemType(413, "body_too_large", "The body is too large"),
         ProblemType(415, "unsupported_media_type", "The body is of a kind that is not read here"),
         ProblemType(422, "invalid_fields", "Some fields are not valid"),
+        ProblemType(429, "rate_limited", "Too many requests"),
+        ProblemType(429, "too_many_failures", "Too many failed attempts"),
         ProblemType(500, "internal_error", "Something went wrong here"),
         ProblemType(502, "upstream_bad_reply", "The model gave no usable answer"),
         ProblemType(503, "upstream_unavailable", "The model can't be asked at present"),
@@ -61,12 +65,15 @@ PROBLEMS: Mapping[str, ProblemType] = {
 }
 PROBLEM_SUMMARIES: Mapping[int, str] = {
     400: "Malformed request or JSON",
+    401: "No credentials, or none that are accepted",
+    403: "The caller lacks the scope",
     404: "No such address",
     405: "Method not allowed; `Allow` names those that are",
     408: "The body arrived too slowly",
     413: "Body too large",
     415: "Not `application/json`, or a content encoding",
     422: "Invalid fields, listed in `errors`",
+    429: "Too many requests; `Retry-After` says when to come back",
     500: "A fault of ours",
     502: "Only with `FALLBACK=off`: the model's reply was unusable",
     503: "No catalogue, draining, or (only with `FALLBACK=off`) the model can't be asked",
@@ -427,6 +434,8 @@ class StatsAnswer(_Answer):
     uptime_seconds: float
     catalogue: dict[str, Any]
     llm: dict[str, Any]
+    redis: dict[str, Any]
+    limits: dict[str, dict[str, Any] | None]
     recommend: dict[str, Any]
 
 

@@ -13,9 +13,13 @@ from opuscine.context import RequestContext
 from opuscine.guard.breaker import Breaker
 from opuscine.guard.concurrency import ConcurrencyLimit
 from opuscine.guard.probe import CachedProbe
+from opuscine.guard.rate_limiter import RateLimiter
+from opuscine.identity.authenticator import Authenticator
+from opuscine.limits import Limit
 from opuscine.llm.client import LlmClient
 from opuscine.ott.repository import OttRepository
 from opuscine.recommend.recommender import Recommender
+from opuscine.redis_gateway import RedisBudget, RedisGateway
 from opuscine.settings import Settings
 
 
@@ -34,6 +38,13 @@ LLM = web.AppKey("llm", LlmClient)  # absent when LLM_SERVER_URL is empty
 LLM_BREAKER = web.AppKey("llm_breaker", Breaker)
 LLM_LIMIT = web.AppKey("llm_limit", ConcurrencyLimit)
 LLM_PROBE = web.AppKey("llm_probe", CachedProbe)
+REDIS = web.AppKey("redis", RedisGateway)  # absent when no setting names a Redis
+REDIS_PROBE = web.AppKey("redis_probe", CachedProbe)
+AUTHENTICATOR = web.AppKey("authenticator", Authenticator)  # absent when AUTH is off
+READ_LIMITER = web.AppKey("read_limiter", RateLimiter[RedisBudget])  # absent when the rate is "off"
+RECOMMEND_LIMITER = web.AppKey("recommend_limiter", RateLimiter[RedisBudget])
+READ_LIMIT = web.AppKey("read_limit", Limit)
+RECOMMEND_LIMIT = web.AppKey("recommend_limit", Limit)
 RECOMMENDER = web.AppKey("recommender", Recommender)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 OPENAPI = web.AppKey("openapi", bytes)

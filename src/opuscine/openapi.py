@@ -120,7 +120,8 @@ def responses(operation: Operation) -> dict[str, Any]:
     }
     if operation.conditional:
         answers["304"] = {"description": "The caller's copy is still right", "headers": headers}
-    for status in (*operation.problems, *COMMON_PROBLEMS):
+    guarded = (401, 403, 429) if operation.scope else ()
+    for status in (*operation.problems, *guarded, *COMMON_PROBLEMS):
         if str(status) not in answers:
             answers[str(status)] = {
                 "description": PROBLEM_SUMMARIES[status],

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 import structlog
 import uvloop
 from aiohttp import web
 
 from opuscine.app import create_app
-from opuscine.errors import CatalogueError, SettingsError
+from opuscine.errors import OpusCineError, SettingsError
 from opuscine.keys import CATALOGUE, LIFECYCLE
 from opuscine.settings import Settings
+from opuscine.systemd import ServiceManager
 
 KEEP_ALIVE_S = 1_230  # longer than the idle pools of Java's clients (JDK below 20: 1,200 s): at equal times they lose POSTs
 LINGER_S = 1.0  # how long a refused body is still read; longer lets a bomb hold up others (measured)
 LISTEN_BACKLOG = 1_024
+DRAIN_LOOK_S = 0.05  # between looks at whether a caller still waits
+CUT_OFF_S = 0.1  # aiohttp takes up to twice this to end what the drain left over
+CLEAN_UP_S = 5.0  # longest time for closing connections, pools and files; systemd's TimeoutStopSec allows for it
+RELOAD_S = 60.0  # longest time that a reload is waited for; what takes longer goes on by itself
 
 log = structlog.get_logger("opuscine.server")
 
@@ -29,34 +37,68 @@ def run(settings: Settings) -> None:
         SettingsError: the settings or the address cannot be used.
         CatalogueError: the catalogue's sources cannot be read.
     """
+    manager = ServiceManager(os.environ.get("NOTIFY_SOCKET", ""))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings))
+        runner.run(serve(settings, manager))
 
 
-async def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _: None) -> None:
-    """Serve in the running loop until told to stop; `on_listening` is called with the address once it is bound."""
+async def serve(settings: Settings, manager: ServiceManager) -> None:
+    """Serve in the running loop, which must be the main thread's, until told to stop.
+
+    A stop takes at most `DRAIN_TIMEOUT` and `CLEAN_UP_S`; told once more, the process ends at once.
+    """
     app = create_app(settings)
     runner = make_runner(app, settings)
-    stopped = asyncio.Event()
-    reloads: set[asyncio.Task[None]] = set()  # a task that nobody holds may vanish
-    loop = asyncio.get_running_loop()
-    await runner.setup()
+    hangup = asyncio.Event()
     try:
-        site = await bind(runner, settings)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(loop.create_task(reload_data(app))))
-        host, port = runner.addresses[0][:2]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        log.info("listening", address=address, environment=settings.environment)
-        on_listening(address)
-        await stopped.wait()
-        log.info("stopping", drain_timeout_s=settings.server.drain_timeout_s)
+        async with until_told_to_stop(on_hangup=hangup.set):
+            manager.starting("Opening the catalogue; a new one is compiled first")
+            await runner.setup()
+            await bind(runner, settings)
+            address = address_of(runner)
+            log.info("listening", address=address, environment=settings.environment)
+            manager.ready(f"Serving on {address}")
+            while await hangup.wait():
+                hangup.clear()
+                manager.reloading("Reading the data again")
+                await reload_parts(parts_to_reload(app))
+                manager.ready(f"Serving on {address}")
         app[LIFECYCLE].draining = True
-        await site.stop()
+        log.info("stopping", drain_timeout_s=settings.server.drain_timeout_s)
+        manager.stopping("Finishing the answers under way")
+        await drain(runner, settings.server.drain_timeout_s)
     finally:
-        await runner.cleanup()
+        await clean_up(runner)
     log.info("stopped")
+
+
+@asynccontextmanager
+async def until_told_to_stop(*, on_hangup: Callable[[], None]) -> AsyncIterator[None]:
+    """Run the block until SIGTERM or SIGINT cancels it, wherever it is, and go on after it; SIGHUP calls `on_hangup`.
+
+    From the first of the two on, each of them ends the process by itself and SIGHUP is ignored, even while the loop is stuck.
+    """
+    loop = asyncio.get_running_loop()
+    block = asyncio.timeout(None)  # its end is set by the signal
+
+    def let_go() -> None:
+        for number, action in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.SIG_DFL), (signal.SIGHUP, signal.SIG_IGN)):
+            loop.remove_signal_handler(number)
+            signal.signal(number, action)
+
+    def stop() -> None:
+        let_go()
+        block.reschedule(loop.time())
+
+    try:
+        async with block:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(signal.SIGHUP, on_hangup)
+            yield
+    except TimeoutError:
+        if not block.expired():
+            raise
 
 
 def make_runner(app: web.Application, settings: Settings) -> web.AppRunner:
@@ -68,7 +110,7 @@ def make_runner(app: web.Application, settings: Settings) -> web.AppRunner:
         keepalive_timeout=KEEP_ALIVE_S,
         lingering_time=LINGER_S,
         auto_decompress=False,  # gzip bombs are refused by their header, never inflated
-        shutdown_timeout=settings.server.drain_timeout_s,
+        shutdown_timeout=min(CUT_OFF_S, settings.server.drain_timeout_s),  # `drain` has waited before
     )
 
 
@@ -81,18 +123,83 @@ async def bind(runner: web.AppRunner, settings: Settings) -> web.TCPSite:
     site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=LISTEN_BACKLOG)
     try:
         await site.start()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, UnicodeError) as error:
+        reason = why_not_bound(error)
         where = f"{settings.server.host}:{settings.server.port}"
         raise SettingsError(f"HOST, PORT: cannot listen on {where} ({reason}); choose an address of this machine and a free port") from None
     return site
 
 
-async def reload_data(app: web.Application) -> None:
-    """Begin a reload of the catalogue, as SIGHUP asks; what goes wrong is logged and the old data go on serving."""
+def why_not_bound(error: OSError | UnicodeError) -> str:
+    """Say in a few words what was wrong with an address; event loops wrap the system's own words in theirs."""
+    if isinstance(error, UnicodeError):
+        return "Not a host name"
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or type(error).__name__
+    return os.strerror(error.errno)
+
+
+def address_of(runner: web.AppRunner) -> str:
+    """Return where a caller finds the service; with `PORT=0` nobody knows before."""
+    host, port = runner.addresses[0][:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def parts_to_reload(app: web.Application) -> Mapping[str, Callable[[], Awaitable[object]]]:
+    """Name what SIGHUP has read again."""
+    return {"catalogue": app[CATALOGUE].reload}
+
+
+async def reload_parts(parts: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
+    """Have all parts read their data again; one that fails goes on with what it had, and the log says why."""
+    await asyncio.gather(*(reload_part(name, reload) for name, reload in parts.items()))
+
+
+async def reload_part(name: str, reload: Callable[[], Awaitable[object]]) -> None:
+    """Have one part read its data again, or begin to; nothing is raised."""
     try:
-        generation = await app[CATALOGUE].reload()
-    except (CatalogueError, SettingsError) as error:
-        log.error("reload refused", error=str(error))
+        async with asyncio.timeout(RELOAD_S):
+            outcome = await reload()
+    except TimeoutError:
+        log.warning("reload takes long", part=name, waited_s=RELOAD_S)
+    except OpusCineError as error:
+        log.error("reload refused", part=name, error=str(error))
+    except Exception:
+        log.exception("reload failed", part=name)
     else:
-        log.info("reload begun", generation=generation)
+        log.info("reload begun", part=name, outcome=outcome)
+
+
+async def drain(runner: web.AppRunner, limit_s: float) -> None:
+    """Stop accepting, and wait until no caller waits for an answer; whoever still does after `limit_s` is cut off.
+
+    Idle connections stay open meanwhile, so that a request which is on its way is answered (with `Connection: close`).
+    """
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + limit_s
+    for site in runner.sites:
+        await site.stop()
+    waiting = 1  # at least one look later, when what had arrived before the signal has been read
+    while waiting and loop.time() < give_up:
+        await asyncio.sleep(min(DRAIN_LOOK_S, limit_s))
+        waiting = callers_waiting(runner)
+    if waiting:
+        log.warning("answers cut off", count=waiting, drain_timeout_s=limit_s)
+
+
+def callers_waiting(runner: web.AppRunner) -> int:
+    """Count the connections that are not idle: a request is being read or answered there, or its answer is still being sent.
+
+    aiohttp keeps that to itself; it closes idle connections by the same mark (`RequestHandler._process_keepalive`, 3.14).
+    """
+    connections = runner.server.connections if runner.server is not None else []
+    return sum(connection._waiter is None or connection._waiter.done() for connection in connections)
+
+
+async def clean_up(runner: web.AppRunner) -> None:
+    """Close everything that was opened, connections first; it takes `CLEAN_UP_S` at most."""
+    try:
+        async with asyncio.timeout(CLEAN_UP_S):
+            await runner.cleanup()
+    except TimeoutError:
+        log.warning("closing took too long", limit_s=CLEAN_UP_S)

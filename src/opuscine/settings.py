@@ -10,8 +10,10 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -26,8 +28,9 @@ OnOff = Literal["on", "off"]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 SECONDS = "seconds above 0, at most 86400"
+RATE = "a number per second, minute, hour or day such as 60/minute, or off"
 # A variable that begins so is meant for us even when its rest is misspelt.
-OUR_PREFIXES = ("LLM_", "API_SERVER_", "BODY_", "CATALOGUE_", "CORS_", "MOVIES_DATA_", "TV_DATA_")
+OUR_PREFIXES = ("LLM_", "API_SERVER_", "AUTH_", "BODY_", "CATALOGUE_", "CORS_", "MOVIES_DATA_", "RATE_LIMIT_", "TRUSTED_PROX", "TV_DATA_")
 # Names near to ours that belong to systemd, to shells and to the tests.
 NOT_OURS = frozenset({"CACHE_DIRECTORY", "HOSTNAME", "HOSTTYPE", "HOSTS"})
 
@@ -88,6 +91,14 @@ class RequestSettings:
     body_limit_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class RateSettings:
+    """How often callers may call: a rate as text, or `off`."""
+
+    recommend: str
+    read: str
+
+
 class Settings(BaseSettings):
     """All settings, by the names of the environment variables in lower case."""
 
@@ -133,15 +144,21 @@ class Settings(BaseSettings):
     )
     llm_breaker_failures: Annotated[int, Field(ge=1, le=1000)] = setting(5, "Failures in a row that open the breaker.", "1 to 1000", "LLM")
     llm_breaker_open: Seconds = setting(10.0, "How long an open breaker waits before its one trial call.", SECONDS, "LLM")
-    llm_max_reply_bytes: Annotated[int, Field(ge=1024, le=268_435_456)] = setting(
-        4_194_304, "Largest reply of the LLM server that is read.", "1024 to 268435456", "LLM"
+    llm_max_reply_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = setting(
+        4_194_304, "Largest reply of the LLM server that is read.", "1024 to 16777216", "LLM"
     )
 
     api_server_url: str = setting(
         "", "Address of the API server (popular films, links); empty: none.", "an http or https address", "API server"
     )
 
-    redis_host: str = setting("", "Redis host; empty: no Redis.", "a host name or address", "Redis")
+    redis_url: SecretStr = setting(
+        SecretStr(""),
+        "Redis as one address; wins over `REDIS_HOST` and its companions. Special characters of a password are percent-encoded.",
+        "redis://, rediss://, unix://, redis+cluster:// or redis+sentinel:// with user, password, hosts and database",
+        "Redis",
+    )
+    redis_host: str = setting("", "Redis host; empty (and no `REDIS_URL`): no Redis.", "a host name or address", "Redis")
     redis_port: Annotated[int, Field(ge=1, le=65535)] = setting(6379, "Redis port.", "1 to 65535", "Redis")
     redis_password: SecretStr = setting(SecretStr(""), "Redis password.", "text", "Redis")
     redis_db: Annotated[int, Field(ge=0, le=1023)] = setting(0, "Redis database number.", "0 to 1023", "Redis")
@@ -167,13 +184,53 @@ class Settings(BaseSettings):
     cache_ttl: Annotated[float, Field(ge=0, le=86_400)] = setting(
         300.0, "How long the films found for a message are kept, in seconds; 0 is off.", "0 to 86400", "Data"
     )
+    cache_miss_ttl: Annotated[float, Field(ge=0, le=86_400)] = setting(
+        300.0, "How long it is remembered that nobody knows where a title streams, in seconds; 0 is off.", "0 to 86400", "Data"
+    )
     catalogue_ttl: Seconds = setting(86_400.0, "Age at which the catalogue's sources are looked at again.", SECONDS, "Data")
 
+    auth: OnOff | None = setting(
+        None, "Whether callers must say who they are. Default: `off` in development, else `on`.", "on or off", "Callers"
+    )
+    auth_keys_file: Path | None = setting(
+        None,
+        "API keys, one a line (`opuscine keys new`); read again when it changes.",
+        "path of a file that only its owner may write",
+        "Callers",
+    )
+    auth_jwt_issuer: str = setting(
+        "", "Issuer of the tokens that are believed (`iss`); empty: none are.", "the issuer's name, as its tokens have it", "Callers"
+    )
+    auth_jwt_audience: str = setting("", "Audience that a token must name (`aud`).", "our name at the issuer", "Callers")
+    auth_jwt_algorithm: Literal["", "HS256", "RS256", "ES256"] = setting(
+        "", "Algorithm of the key; empty with a JWKS address: RS256 and ES256.", "HS256, RS256 or ES256", "Callers"
+    )
+    auth_jwt_key: SecretStr | None = setting(None, "Key of the issuer: the secret of HS256, else a public key as PEM.", "text", "Callers")
+    auth_jwt_key_file: Path | None = setting(None, "The same, in a file.", "path of a readable file", "Callers")
+    auth_jwt_jwks_url: str = setting("", "Where the issuer publishes its keys.", "an http or https address", "Callers")
+    auth_failures: Annotated[int, Field(ge=1, le=100_000)] = setting(
+        20, "Failed attempts that a client address has in a minute.", "1 to 100000", "Callers"
+    )
+    rate_limit_recommend: str | None = setting(
+        None, "Recommendations per user. Default: `off` in development, else `60/minute`.", RATE, "Callers"
+    )
+    rate_limit_read: str | None = setting(
+        None, "Other calls per API key, user or address. Default: `off` in development, else `1200/minute`.", RATE, "Callers"
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = setting(
+        (),
+        "Networks of proxies whose `X-Forwarded-For` is believed.",
+        "addresses or networks such as 10.0.0.0/8, separated by commas",
+        "Callers",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = setting(
-        (), "Origins whose pages may call.", "origins such as https://example.org, separated by commas", "Callers"
+        (),
+        "Origins whose pages may call; `*`, not in production: all.",
+        "origins such as https://example.org, separated by commas",
+        "Callers",
     )
 
-    @field_validator("llm_server_url", "api_server_url")
+    @field_validator("llm_server_url", "api_server_url", "auth_jwt_jwks_url")
     @classmethod
     def _http_address(cls, value: str) -> str:
         if not value:
@@ -183,17 +240,63 @@ class Settings(BaseSettings):
             raise ValueError
         return value.rstrip("/")
 
-    @field_validator("environment", "log_level", "fallback", "llm_protocol", "region", mode="before")
+    @field_validator("environment", "log_level", "fallback", "llm_protocol", "region", "auth", mode="before")
     @classmethod
     def _word(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
         return value.strip().upper() if info.field_name == "region" else value.strip().lower()
 
-    @field_validator("middlewares", "cors_origins", mode="before")
+    @field_validator("middlewares", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            url = URL(origin) if origin != "*" else None
+            if url is not None and (url.scheme not in {"http", "https"} or str(url.origin()) != origin):
+                raise ValueError
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network, strict=False)
+        return value
+
+    @property
+    def production(self) -> bool:
+        """Say whether this is production, where a guard may not be missing."""
+        return self.environment == "production"
+
+    @property
+    def auth_on(self) -> bool:
+        """Say whether callers must say who they are."""
+        return (self.auth or ("off" if self.environment == "development" else "on")) == "on"
+
+    @property
+    def rates(self) -> RateSettings:
+        """Slice for the limits, as text."""
+        open_door = self.environment == "development"
+        return RateSettings(
+            recommend=self.rate_limit_recommend or ("off" if open_door else "60/minute"),
+            read=self.rate_limit_read or ("off" if open_door else "1200/minute"),
+        )
+
+    @property
+    def redis_address(self) -> str:
+        """Return the one address of Redis with its credentials, or `""` where no setting names one."""
+        if url := self.redis_url.get_secret_value():
+            return url
+        if not self.redis_host:
+            return ""
+        password = quote(self.redis_password.get_secret_value(), safe="")
+        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+        return f"redis://{f':{password}@' if password else ''}{host}:{self.redis_port}/{self.redis_db}"
 
     @property
     def server(self) -> ServerSettings:

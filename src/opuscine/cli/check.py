@@ -12,12 +12,12 @@ from pathlib import Path
 
 import aiohttp
 
+from opuscine.app import create_app, open_redis
 from opuscine.catalogue.service import Catalogue
 from opuscine.codec import dumps
 from opuscine.errors import OpusCineError
 from opuscine.guard.concurrency import ConcurrencyLimit
 from opuscine.llm.client import LlmClient, llm_breaker, llm_session
-from opuscine.middlewares import registry
 from opuscine.settings import Settings, load_settings
 
 LEAST_PYTHON = (3, 11)
@@ -54,7 +54,7 @@ async def check_all() -> list[Finding]:
     findings = [check_python()]
     try:
         settings = load_settings(env_file=Path(".env"))
-        registry.plan(settings.middlewares, production=settings.environment == "production")
+        create_app(settings)
     except OpusCineError as error:
         return [*findings, Finding("settings", ok=False, text=str(error))]
     findings.append(Finding("settings", ok=True, text=f"environment {settings.environment}, port {settings.server.port}"))
@@ -62,6 +62,7 @@ async def check_all() -> list[Finding]:
         ("data", check_data),
         ("llm", check_llm),
         ("api_server", check_api_server),
+        ("redis", check_redis),
     )
     for name, check in checks:
         begun = time.monotonic()
@@ -112,3 +113,15 @@ async def check_api_server(settings: Settings) -> str | None:
         if response.status >= 500:
             raise OpusCineError(f"answers with status {response.status}")
         return f"answers with status {response.status}"
+
+
+async def check_redis(settings: Settings) -> str | None:
+    """Ask Redis whether it is there."""
+    if not settings.redis_address:
+        return None
+    gateway = open_redis(settings)
+    try:
+        details = await gateway.probe()
+    finally:
+        await gateway.close()
+    return f"{gateway.info.address} answers in {details['ping_ms']} ms"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from opuscine import __version__
 from opuscine.cli import catalogue, check, plugins
-from opuscine.errors import CatalogueError, SettingsError
+from opuscine.errors import OpusCineError
 from opuscine.server import run
 from opuscine.settings import Settings, load_settings, settings_table
 from opuscine.telemetry.logs import configure_logs
@@ -19,9 +19,10 @@ from opuscine.telemetry.logs import configure_logs
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status: 0 done, 1 it failed and one line says why, 2 it was not understood."""
     arguments = parser().parse_args(argv)
+    configure_logs(level="warning", readable=True, stream=sys.stderr)
     try:
         return int(arguments.run(arguments))
-    except (SettingsError, CatalogueError) as error:
+    except OpusCineError as error:
         print(f"opuscine: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +12,11 @@ from aiohttp import web
 from opuscine import __version__
 from opuscine.contract import ReloadAnswer, StatsAnswer, show_instant
 from opuscine.handlers.answers import json_answer
-from opuscine.keys import CATALOGUE, LIFECYCLE, LLM, LLM_BREAKER, LLM_LIMIT, RECOMMENDER
+from opuscine.keys import CATALOGUE, LIFECYCLE, LLM, LLM_BREAKER, LLM_LIMIT, READ_LIMIT, RECOMMEND_LIMIT, RECOMMENDER, REDIS
 from opuscine.operations import Operation
+
+LIMITS = {"read": READ_LIMIT, "recommend": RECOMMEND_LIMIT}
+FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/]+/)+")  # where a file lies is for the log only
 
 
 async def reload_data(request: web.Request) -> web.Response:
@@ -28,12 +32,15 @@ async def stats(request: web.Request) -> web.Response:
         name: show_instant(value) if isinstance(value, datetime) else list(value) if isinstance(value, tuple) else value
         for name, value in asdict(app[CATALOGUE].info).items()
     }
+    info["last_error"] = FOLDERS.sub("", app[CATALOGUE].info.last_error)
     body = {
         "success": True,
         "version": __version__,
         "uptime_seconds": round((datetime.now(UTC) - app[LIFECYCLE].started_at).total_seconds(), 1),
         "catalogue": info,
         "llm": llm_stats(app),
+        "redis": asdict(app[REDIS].info) if REDIS in app else {"configured": False},
+        "limits": {name: asdict(counted) if (counted := app[key].info) else None for name, key in LIMITS.items()},
         "recommend": app[RECOMMENDER].stats(),
     }
     return json_answer(body)

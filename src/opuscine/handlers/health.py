@@ -11,8 +11,10 @@ from aiohttp import web
 
 from opuscine import __version__
 from opuscine.contract import HealthAnswer, StatusAnswer, show_instant
+from opuscine.guard.probe import ProbeOutcome
 from opuscine.handlers.answers import json_answer
-from opuscine.keys import CATALOGUE, LIFECYCLE, LLM, LLM_BREAKER, LLM_PROBE
+from opuscine.identity.scopes import Scope
+from opuscine.keys import CATALOGUE, CONTEXT, LIFECYCLE, LLM, LLM_BREAKER, LLM_PROBE, REDIS, REDIS_PROBE
 from opuscine.operations import Operation
 
 UNUSED = {"status": "UNKNOWN", "details": {"configured": False}}
@@ -25,13 +27,15 @@ async def health(request: web.Request) -> web.Response:
     info = catalogue.info if catalogue is not None else None
     components: dict[str, dict[str, Any]] = {
         "llm": llm_component(app),
-        "redis": UNUSED,
+        "redis": redis_component(app),
         "catalogue": {
             "status": "UP" if info else "DOWN",
             "details": {"movies": info.movie_count, "series": info.tv_count, "generation": info.generation} if info else {},
         },
         "api_server": UNUSED,
     }
+    if not request[CONTEXT].caller.has(Scope.READ):
+        components = {name: {**component, "details": {}} for name, component in components.items()}
     up = is_ready(app)
     body = {
         "status": "UP" if up else "DOWN",
@@ -45,16 +49,23 @@ async def health(request: web.Request) -> web.Response:
 
 
 def llm_component(app: web.Application) -> dict[str, Any]:
-    """Show the LLM server: DOWN when its last probe failed or its breaker is not closed."""
-    if LLM not in app:
-        return UNUSED
-    outcome, breaker = app[LLM_PROBE].outcome, app[LLM_BREAKER].state_name
+    """Show the LLM server."""
+    return upstream_component(app[LLM_PROBE].outcome, app[LLM_BREAKER].state_name) if LLM in app else UNUSED
+
+
+def redis_component(app: web.Application) -> dict[str, Any]:
+    """Show Redis."""
+    return upstream_component(app[REDIS_PROBE].outcome, app[REDIS].info.breaker) if REDIS in app else UNUSED
+
+
+def upstream_component(outcome: ProbeOutcome, breaker: str) -> dict[str, Any]:
+    """Show a server behind us: DOWN when its last probe failed or its breaker is not closed."""
     if breaker != "closed" or outcome.up is False:
         status = "DOWN"
     else:
         status = "UP" if outcome.up else "UNKNOWN"
     checked_at = show_instant(outcome.checked_at) if outcome.checked_at else None
-    return {"status": status, "details": {"configured": True, "breaker": breaker, "checked_at": checked_at, **outcome.details}}
+    return {"status": status, "details": {"configured": True, **outcome.details, "breaker": breaker, "checked_at": checked_at}}
 
 
 def is_ready(app: web.Application) -> bool:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from opuscine.contract import Asked, RecommendAnswer, RecommendRequest, read_fields, show_recommendation
 from opuscine.handlers.answers import json_answer
-from opuscine.keys import BODY, CATALOGUE, CONTEXT, RECOMMENDER, SETTINGS
+from opuscine.keys import BODY, CATALOGUE, CONTEXT, RECOMMEND_LIMIT, RECOMMENDER, SETTINGS
 from opuscine.operations import Operation
 from opuscine.recommend.wish import Wish
 
@@ -18,12 +18,15 @@ async def recommend(request: web.Request) -> web.Response:
     begun = time.monotonic()
     context = request[CONTEXT]
     asked = read_fields(RecommendRequest, request[BODY])
+    user = context.caller.user(asked.user_id)
+    await request.app[RECOMMEND_LIMIT].admit(context, user)
     wish = Wish(
         message=asked.message,
         page=asked.page,
         limit=asked.limit,
         region=asked.region or request.app[SETTINGS].region,
-        user=asked.user_id,
+        caller=context.caller.id,
+        user=user,
         fresh="no-cache" in request.headers.get("Cache-Control", "").lower(),
     )
     found = await request.app[RECOMMENDER].recommend(
@@ -53,7 +56,7 @@ def recommend_operation(path: str, operation_id: str, summary: str) -> Operation
         RecommendAnswer,
         scope="recommend",
         body=RecommendRequest,
-        problems=(400, 408, 413, 415, 422, 502, 503, 504),
+        problems=(400, 408, 413, 415, 422, 429, 502, 503, 504),
     )
 
 

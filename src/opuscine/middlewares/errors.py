@@ -65,6 +65,8 @@ def from_http(error: web.HTTPException) -> ProblemError:
         return ProblemError("method_not_allowed", f"Allowed here: {allowed}.", headers={"Allow": allowed})
     if error.status == 404:
         return ProblemError("not_found", "No such address; /openapi.json lists them all.")
+    if error.status == 403:
+        return ProblemError("forbidden", "This page's origin, or what it wants to send, is not allowed here.")
     if error.status == 413:
         return ProblemError("body_too_large", "Send a smaller body.", close=True)
     return (

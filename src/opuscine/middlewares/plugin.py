@@ -9,8 +9,12 @@ from typing import Protocol
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from opuscine.client_address import Networks
+from opuscine.identity.authenticator import Authenticator
 from opuscine.keys import Lifecycle
+from opuscine.limits import Limit
 from opuscine.operations import Operation
+from opuscine.redis_gateway import RedisBudget
 from opuscine.settings import Settings
 
 
@@ -22,6 +26,10 @@ class PluginContext:
     lifecycle: Lifecycle
     clock: Callable[[], float]
     operation_of: Callable[[web.Request], Operation | None]  # None: no such address or method
+    authenticator: Callable[[], Authenticator]  # there once the application has started, and only where `AUTH` is on
+    read_limit: Limit
+    redis_budget: Callable[[], RedisBudget]  # a fresh one, for one request
+    trusted_proxies: Networks
 
 
 class Plugin(Protocol):

@@ -18,11 +18,12 @@ from opuscine.middlewares.plugin import PluginContext
 
 GROUP = "opuscine.middlewares"
 # Outermost first. request_context makes the id, trace and deadline that all others read; timing measures everything inside it,
-# error answers too; errors turns what the guards raise into answers; body reads only what the guards let pass.
-DEFAULT_ORDER = ("request_context", "timing", "errors", "body")
+# error answers too; errors turns what the guards raise into answers; rate_limit counts by the caller that auth has found; body
+# reads only what the guards let pass.
+DEFAULT_ORDER = ("request_context", "timing", "errors", "auth", "rate_limit", "body")
 FIRST = "request_context"
 NEEDED = ("request_context", "errors", "body")
-GUARDS = ("body",)  # what stands between a caller and a handler: must be inside `errors`, and present in production
+GUARDS = ("auth", "rate_limit", "body")  # what stands between a caller and a handler: must be inside `errors`, and present in production
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ def check_order(order: Sequence[str], *, known: Sequence[str] | dict[str, EntryP
         raise SettingsError(f"MIDDLEWARES: {', '.join(missing)} must be named too; the default is {','.join(DEFAULT_ORDER)}")
     if order[0] != FIRST:
         raise SettingsError(f"MIDDLEWARES: {FIRST} must be first, since all others read what it makes")
+    if {"auth", "rate_limit"} <= set(order) and order.index("rate_limit") < order.index("auth"):
+        raise SettingsError("MIDDLEWARES: rate_limit must stand behind auth, by whose caller it counts")
     if outside := [name for name in GUARDS if name in order and order.index(name) < order.index("errors")]:
         raise SettingsError(f"MIDDLEWARES: {', '.join(outside)} must stand behind errors, which answers what they refuse")
 

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from opuscine.client_address import Networks, client_address
 from opuscine.context import RequestContext
 from opuscine.guard.deadline import Deadline
 from opuscine.keys import CONTEXT, Lifecycle
 from opuscine.middlewares.plugin import PluginContext
+from opuscine.redis_gateway import RedisBudget
 from opuscine.telemetry.phases import Phases
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -26,10 +28,23 @@ KEEP_ALIVE = "timeout=1200"  # a little less than the server waits, so that a po
 
 def plugin(context: PluginContext) -> Middleware:
     """Make the middleware from the settings."""
-    return request_context(timeout_s=context.settings.requests.timeout_s, lifecycle=context.lifecycle, clock=context.clock)
+    return request_context(
+        timeout_s=context.settings.requests.timeout_s,
+        trusted_proxies=context.trusted_proxies,
+        redis_budget=context.redis_budget,
+        lifecycle=context.lifecycle,
+        clock=context.clock,
+    )
 
 
-def request_context(*, timeout_s: float, lifecycle: Lifecycle, clock: Callable[[], float]) -> Middleware:
+def request_context(
+    *,
+    timeout_s: float,
+    trusted_proxies: Networks,
+    redis_budget: Callable[[], RedisBudget],
+    lifecycle: Lifecycle,
+    clock: Callable[[], float],
+) -> Middleware:
     """Make the outermost middleware; `timeout_s` is the longest deadline that a caller can have."""
 
     @web.middleware
@@ -38,6 +53,8 @@ def request_context(*, timeout_s: float, lifecycle: Lifecycle, clock: Callable[[
             request_id=read_request_id(request.headers.get("X-Request-Id", "")),
             traceparent=continue_trace(request.headers.get("traceparent", "")),
             tracestate=request.headers.get("tracestate", "")[:TRACESTATE_CHARS] if "traceparent" in request.headers else "",
+            client=client_address(request.remote or "", request.headers.getall("X-Forwarded-For", []), trusted_proxies),
+            redis_budget=redis_budget(),
             deadline=Deadline(read_budget(request, timeout_s), clock=clock),
             phases=Phases(clock),
         )
@@ -45,6 +62,7 @@ def request_context(*, timeout_s: float, lifecycle: Lifecycle, clock: Callable[[
         response = await handler(request)
         if not response.prepared:
             response.headers["X-Request-Id"] = context.request_id
+            response.headers.update(context.headers)
             if lifecycle.draining:
                 response.headers["Connection"] = "close"
                 response.force_close()

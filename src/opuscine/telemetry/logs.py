@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -14,8 +14,8 @@ from opuscine.codec import dumps
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
-def configure_logs(*, level: str, readable: bool) -> None:
-    """Send our events and those of the libraries to standard output, in one form.
+def configure_logs(*, level: str, readable: bool, stream: TextIO = sys.stdout) -> None:
+    """Send our events and those of the libraries to one stream, in one form.
 
     Our own lines go past the standard library's logging (8.5 µs a line instead of 31, measured); the libraries' lines are
     taken from it and rendered alike.
@@ -27,17 +27,17 @@ def configure_logs(*, level: str, readable: bool) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     rendered: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
         if readable
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json_text)]
     )
     structlog.configure(
         processors=[*shared, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

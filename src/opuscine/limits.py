@@ -1,0 +1,45 @@
+"""How often someone may call, and how the answer says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from opuscine.context import RequestContext
+from opuscine.contract import ProblemError
+from opuscine.guard.rate_limiter import RateLimiter, RateLimiterInfo, limit_header, policy_header, retry_after_header
+from opuscine.identity.caller import CallerKind
+from opuscine.redis_gateway import RedisBudget
+
+
+class Limit:
+    """One limit of the service, on or off; `RateLimit` headers go with every answer that it counted."""
+
+    def __init__(self, limiter: Callable[[], RateLimiter[RedisBudget] | None]) -> None:
+        """Take a way to the limiter, which exists once the application has started; None: no limit is set."""
+        self._limiter = limiter
+
+    async def admit(self, context: RequestContext, user: str | None = None) -> None:
+        """Count a request of a caller, or of the user that it names.
+
+        Whoever is not known is counted by address, whatever users it names: it could name a new one each time.
+
+        Raises:
+            ProblemError: `rate_limited`, with `Retry-After`.
+        """
+        limiter = self._limiter()
+        if limiter is None:
+            return
+        caller = context.caller
+        who = f"address:{context.client}" if caller.kind is CallerKind.ANONYMOUS else f"{caller.id}\n{user or ''}"
+        with context.phases.phase("limit"):
+            verdict = await limiter.check(f"{limiter.name}\n{who}", context.redis_budget)
+        context.headers["RateLimit-Policy"] = policy_header([(limiter.name, limiter.rate)])
+        context.headers["RateLimit"] = limit_header([(limiter.name, verdict)])
+        if not verdict.allowed:
+            raise ProblemError("rate_limited", "Too many requests; slow down.", headers={"Retry-After": retry_after_header(verdict)})
+
+    @property
+    def info(self) -> RateLimiterInfo | None:
+        """Return the counters, or None where no limit is set."""
+        limiter = self._limiter()
+        return limiter.info if limiter is not None else None
