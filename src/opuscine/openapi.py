@@ -33,6 +33,10 @@ ANSWER_HEADERS = {
     "X-Request-Id": {"description": "The request's id: the caller's, or a new one.", "schema": {"type": "string"}},
     "Server-Timing": {"description": "Phases of the work in milliseconds.", "schema": {"type": "string"}},
 }
+SECURITY_SCHEMES = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "A key made with `opuscine keys new`."},
+    "Bearer": {"type": "http", "scheme": "bearer", "description": "A token of the configured issuer, or an API key."},
+}
 REQUEST_HEADERS: dict[str, dict[str, Any]] = {
     "RequestId": {
         "name": "X-Request-Id",
@@ -68,7 +72,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items() if name in used],
         "paths": paths,
-        "components": {"schemas": schemas(operations), "parameters": REQUEST_HEADERS},
+        "components": {"schemas": schemas(operations), "parameters": REQUEST_HEADERS, "securitySchemes": SECURITY_SCHEMES},
     }
 
 
@@ -82,6 +86,9 @@ def describe(operation: Operation) -> dict[str, Any]:
         "parameters": [*parameters(operation), *({"$ref": f"#/components/parameters/{name}"} for name in REQUEST_HEADERS)],
         "responses": dict(sorted(responses(operation).items())),
     }
+    if operation.scope is not None:
+        described["description"] += f" Needs the scope `{operation.scope}` where authentication is on."
+        described["security"] = [{name: []} for name in SECURITY_SCHEMES]
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(operation.body)}}}
     return described

@@ -43,6 +43,7 @@ def read(message: str) -> Intent:
         ("영화나 시리즈 아무거나", {"kind": None}),
         ("넷플릭스에 있는 것만", {"provider_ids": (8,), "terms": ()}),
         ("action movies on Disney+", {"provider_ids": (337,), "genre_ids": (28,), "kind": Kind.MOVIE, "terms": ()}),
+        ("넷플릭스 말고 왓챠에 있는 영화", {"provider_ids": (97,), "terms": ()}),
         ("공포 말고 코미디", {"genre_ids": (35,), "excluded_genre_ids": (27,)}),
         ("무섭지 않은 스릴러", {"genre_ids": (53,), "excluded_genre_ids": (27,)}),
         ("not horror please", {"genre_ids": (), "excluded_genre_ids": (27,)}),

@@ -99,7 +99,7 @@ class _Sentence:
     """A message from which recognised words are struck out one after the other."""
 
     def __init__(self, message: str) -> None:
-        self.text = " ".join(unicodedata.normalize("NFKC", message).casefold().split())
+        self.text = " ".join(_folded(message).split())
 
     def take(self, word: str) -> int | None:
         """Strike the first whole occurrence of a word and return its position.
@@ -135,8 +135,7 @@ def _stands_alone(text: str, start: int, end: int, *, hangul: bool) -> bool:
 def read_intent(message: str, *, providers: ProviderTable, this_year: int) -> Intent:
     """Read what a message states. Never raises, whatever the text."""
     sentence = _Sentence(message)
-    named = providers.mentioned_in(message)
-    _strike_providers(sentence, named)
+    named = _providers(sentence, providers.mentioned_in(message))
     year_from, year_to = _years(sentence, this_year)
     countries, kind = _countries(sentence)
     kind = _kind(sentence) or kind
@@ -178,11 +177,23 @@ def _mentions(text: str, word: str) -> bool:
     return word in text if HANGUL.search(word) else re.search(rf"\b{re.escape(word)}\b", text) is not None
 
 
-def _strike_providers(sentence: _Sentence, named: Iterable[Provider]) -> None:
-    for provider in named:
+def _providers(sentence: _Sentence, mentioned: Iterable[Provider]) -> tuple[Provider, ...]:
+    """Return the providers that are wanted; "넷플릭스 말고" names one that is not."""
+    original = sentence.text
+    wanted = []
+    for provider in mentioned:
         names = (provider.name, provider.korean_name, *provider.other_names, *provider.mentions, *provider.word_mentions)
-        for name in sorted(names, key=len, reverse=True):
-            sentence.take(" ".join(unicodedata.normalize("NFKC", name).casefold().split()))
+        unwanted = False
+        for name in sorted((" ".join(_folded(name).split()) for name in names), key=len, reverse=True):
+            position = sentence.take(name)
+            unwanted = unwanted or (position is not None and sentence.negated(original, position, len(name)))
+        if not unwanted:
+            wanted.append(provider)
+    return tuple(wanted)
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _years(sentence: _Sentence, this_year: int) -> tuple[int | None, int | None]:
