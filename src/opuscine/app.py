@@ -56,6 +56,7 @@ from opuscine.ott.repository import OttRepository
 from opuscine.providers.table import ProviderTable
 from opuscine.recommend.embedded import EmbeddedRecommender
 from opuscine.recommend.recommender import Recommender
+from opuscine.recommend.sentence import SentenceReader
 from opuscine.redis_gateway import RedisBudget, RedisGateway, RedisSettings
 from opuscine.settings import Settings
 
@@ -166,10 +167,12 @@ def resources(
             model = await open_llm(app, settings, stack, clock=clock) if settings.llm_server_url else None
             app[CATALOGUE] = catalogue
             app[OTT] = repository
+            sentences = SentenceReader(catalogue, providers, today=lambda: utc_now().date())
             app[RECOMMENDER] = Recommender(
                 model=model,
                 titles=catalogue,
-                embedded=EmbeddedRecommender(catalogue, providers, today=lambda: utc_now().date()),
+                sentences=sentences,
+                embedded=EmbeddedRecommender(catalogue, sentences),
                 ott=repository,
                 settings=settings.recommend,
                 clock=clock,

@@ -231,3 +231,34 @@ async def test_an_invented_film_gets_no_link_and_another_films_title_no_film(gua
     assert "http" not in by_id[999999999]["overview"]
     assert by_id[496243]["title"] == "기생충"
     assert answer["data"]["rejected"] == 1
+
+
+async def test_films_of_the_model_are_held_to_what_the_sentence_states(guarded: Service, llm: LlmServer) -> None:
+    """Of what the model sends, the thriller of 2019 from Korea stays; another year, country, genre or kind does not."""
+    llm.answer = reply(
+        {"id": 496243, "title": "기생충", "release_date": "2019-05-30"},
+        {"id": 157336, "title": "인터스텔라", "release_date": "2014-11-05"},
+        {"id": 129, "title": "센과 치히로의 행방불명", "release_date": "2001-07-20"},
+    )
+    answer = await timed(guarded, "2019년 한국 스릴러 영화")
+    assert [movie["id"] for movie in answer["movies"]] == [496243]
+    assert "dropped" in answer["query_info"]["reasoning"]
+    assert answer["data"]["degraded"] is False
+
+
+async def test_only_films_of_the_provider_that_is_named_stay(guarded: Service, llm: LlmServer) -> None:
+    at_netflix = (await guarded.recommend("넷플릭스 영화", limit=1))["movies"]
+    llm.answer = reply(
+        *({"id": movie["id"], "title": movie["title"]} for movie in at_netflix), {"id": 999999999, "title": "아무도 모르는 영화"}
+    )
+    answer = await timed(guarded, "넷플릭스에 있는 것만")
+    for movie in answer["movies"]:
+        assert 8 in [link["provider_id"] for link in movie["ott_links"]]
+    assert answer["movies"]
+
+
+async def test_when_nothing_that_the_model_sends_fits_the_catalogue_answers(guarded: Service, llm: LlmServer) -> None:
+    llm.answer = reply({"id": 129, "title": "센과 치히로의 행방불명", "release_date": "2001-07-20"})
+    answer = await timed(guarded, "2019년 한국 스릴러")
+    assert answer["data"]["degraded_reason"] == "llm_empty"
+    assert 496243 in [movie["id"] for movie in answer["movies"]]

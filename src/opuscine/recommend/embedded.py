@@ -6,31 +6,22 @@ It answers when no LLM server is configured, and in the model's place when that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from typing import Protocol
 
 from opuscine.catalogue.search import SearchQuery, SearchResult
-from opuscine.catalogue.titles import TitleEntry, title_key
 from opuscine.model import DegradedReason, Film, Match, MatchMethod, Recommendation, RecommendedFilm, Source, TitleRef
-from opuscine.providers.table import ProviderTable
-from opuscine.recommend.intent import Intent, read_intent, without_particle
+from opuscine.recommend.intent import Intent
+from opuscine.recommend.sentence import SentenceReader
 from opuscine.recommend.wish import Wish
 
 HITS = 60  # text hits that come before the rest; more would push the well-loved films out of the first pages
 CHOSEN = Match(MatchMethod.CATALOGUE, 1.0)
-TITLE_WORDS = 8  # longest run of words tried as a title
 
 
 class SearchableCatalogue(Protocol):
     """What the recommender needs of the catalogue."""
-
-    def get(self, ref: TitleRef) -> Film | None:
-        """Return a title."""
-
-    def titles_by_key(self, key: str) -> Sequence[TitleEntry]:
-        """Return the works that bear a title."""
 
     async def search(self, query: SearchQuery) -> SearchResult:
         """Search off the loop."""
@@ -39,11 +30,10 @@ class SearchableCatalogue(Protocol):
 class EmbeddedRecommender:
     """Choose films from the catalogue by the words of a sentence. Deterministic, so that pages follow each other without gaps."""
 
-    def __init__(self, catalogue: SearchableCatalogue, providers: ProviderTable, *, today: Callable[[], date]) -> None:
-        """Take the catalogue to choose from and the calendar that "올해" is read by."""
+    def __init__(self, catalogue: SearchableCatalogue, sentences: SentenceReader) -> None:
+        """Take the catalogue to choose from and the one who reads what is wished for."""
         self._catalogue = catalogue
-        self._providers = providers
-        self._today = today
+        self._sentences = sentences
 
     async def recommend(self, wish: Wish, *, reason: DegradedReason | None = None, given: tuple[TitleRef, ...] = ()) -> Recommendation:
         """Choose one page of films.
@@ -52,11 +42,11 @@ class EmbeddedRecommender:
         by step, and the explanation says so. `given` are titles that the caller has been shown and that are not repeated.
         """
         begun = time.monotonic()
-        intent = read_intent(wish.message, providers=self._providers, this_year=self._today().year)
+        sentence = self._sentences.read(wish.message)
+        intent, named = sentence.intent, sentence.named
         start = max(0, (wish.page - 1) * wish.limit - len(given))
-        named = self._named_title(wish.message)
         if named is not None and intent.similar:
-            intent = replace(intent, genre_ids=intent.genre_ids or named.genre_ids[:2], terms=())
+            intent = replace(intent, genre_ids=intent.genre_ids or named.genre_ids[:2])
             given, named = (*given, named.ref), None
         films, total, relaxed, unjudged = await self._page(intent, wish, start, given, named)
         return Recommendation(
@@ -127,20 +117,6 @@ class EmbeddedRecommender:
         yield replace(stated, genre_ids=(), exclude_genre_ids=(), provider_ids=())
         yield replace(stated, genre_ids=(), exclude_genre_ids=(), provider_ids=(), year_from=None, year_to=None)
         yield SearchQuery(region=region, order="best")
-
-    def _named_title(self, message: str) -> Film | None:
-        """Find the one title that the message names, longest run of words first; a title that several works bear names none."""
-        words = message.split()[:40]
-        for length in range(min(TITLE_WORDS, len(words)), 0, -1):
-            for start in range(len(words) - length + 1):
-                run = words[start : start + length]
-                for text in {" ".join(run), " ".join([*run[:-1], without_particle(run[-1])])}:
-                    if length == 1 and len(text) < 3:
-                        continue
-                    refs = {entry.ref for entry in self._catalogue.titles_by_key(title_key(text))}
-                    if len(refs) == 1:
-                        return self._catalogue.get(refs.pop())
-        return None
 
 
 def _reasoning(intent: Intent, unjudged: int) -> str:

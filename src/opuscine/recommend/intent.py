@@ -57,7 +57,8 @@ class Intent:
     """What a message states, in the catalogue's own terms."""
 
     genre_ids: tuple[int, ...] = ()  # all of them wished for
-    excluded_genre_ids: tuple[int, ...] = ()
+    unwanted_genre_ids: tuple[int, ...] = ()  # said to be unwanted
+    excluded_genre_ids: tuple[int, ...] = ()  # those, and what would spoil a mood
     moods: tuple[Mood, ...] = ()
     mood_words: tuple[str, ...] = ()  # as said, then as overviews say it
     year_from: int | None = None
@@ -158,6 +159,7 @@ def read_intent(message: str, *, providers: ProviderTable, this_year: int) -> In
     )
     return Intent(
         genre_ids=wanted,
+        unwanted_genre_ids=tuple(dict.fromkeys((*unwanted, *mood_unwanted))),
         excluded_genre_ids=tuple(dict.fromkeys((*unwanted, *mood_unwanted, *_unfit(moods, wanted)))),
         moods=moods,
         mood_words=mood_words,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -12,11 +12,13 @@ from opuscine.catalogue.grounding import TitleIndex, ground
 from opuscine.errors import UpstreamError
 from opuscine.guard.deadline import Deadline
 from opuscine.llm.ask import LlmAsk, LlmReply
-from opuscine.model import DegradedReason, Recommendation, Source
+from opuscine.model import DegradedReason, Recommendation, RecommendedFilm, Source
 from opuscine.ott.repository import OttRepository
+from opuscine.recommend.constraints import constrain, streams_at
 from opuscine.recommend.embedded import EmbeddedRecommender
 from opuscine.recommend.metadata import read_metadata
 from opuscine.recommend.pages import FilmList, FilmLists, page_of
+from opuscine.recommend.sentence import SentenceReader
 from opuscine.recommend.wish import Wish
 from opuscine.settings import RecommendSettings
 from opuscine.telemetry.phases import Phases
@@ -39,6 +41,7 @@ class Recommender:
         *,
         model: Model | None,
         titles: TitleIndex,
+        sentences: SentenceReader,
         embedded: EmbeddedRecommender,
         ott: OttRepository,
         settings: RecommendSettings,
@@ -47,6 +50,7 @@ class Recommender:
         """Take the parts; without a model the embedded recommender answers, and that is not a degraded answer."""
         self._model = model
         self._titles = titles
+        self._sentences = sentences
         self._embedded = embedded
         self._ott = ott
         self._settings = settings
@@ -87,9 +91,9 @@ class Recommender:
             with phases.phase("llm"):
                 reply = await model.recommend(_ask(wish, films), deadline=deadline, headers=headers)
             with phases.phase("ground"):
-                self._add(films, reply, wish)
+                await self._add(films, reply, wish)
             if wish.page == 1 and not films.films:
-                raise UpstreamError("no film of the reply could be grounded", reason=DegradedReason.LLM_EMPTY)
+                raise UpstreamError("no film of the reply could be grounded and fits the message", reason=DegradedReason.LLM_EMPTY)
         except UpstreamError as error:
             if not self._settings.fallback:
                 raise
@@ -100,12 +104,19 @@ class Recommender:
         self._lists.keep(key, films)
         return page
 
-    def _add(self, films: FilmList, reply: LlmReply, wish: Wish) -> None:
-        """Ground a reply and append it to the list of its wish."""
+    async def _add(self, films: FilmList, reply: LlmReply, wish: Wish) -> None:
+        """Ground a reply, hold it to what the sentence states, and append it to the list of its wish."""
         grounded = ground(reply.suggestions, self._titles, ids_trusted=reply.ids_trusted)
         if grounded.rejected_titles:
             self._log.debug("suggestions rejected", count=grounded.rejected, titles=grounded.rejected_titles)
-        added = films.add(grounded.films)
+        intent = self._sentences.read(wish.message).intent
+        constrained = constrain(grounded.films, intent)
+        fitting, dropped = constrained.films, constrained.dropped
+        if intent.provider_ids:
+            joined = await self._with_links(fitting, wish.region)
+            fitting = tuple(item for item in joined if streams_at(item, intent.provider_ids))
+            dropped = {**dropped, "provider": len(joined) - len(fitting)}
+        added = films.add(fitting)
         said = read_metadata(reply.query_metadata, reply.conversation)
         films.exhausted = added == 0 or (reply.total_pages is not None and wish.page >= reply.total_pages)
         films.total = max(films.total, reply.total_results or 0)
@@ -116,7 +127,7 @@ class Recommender:
             method=said.method,
             rejected=grounded.rejected,
             confidence=said.confidence,
-            reasoning=said.reasoning,
+            reasoning=" ".join(filter(None, [said.reasoning, _said_dropped(dropped)])),
             explanation=said.explanation,
             intent_analysis=said.intent_analysis,
             follow_up=said.follow_up,
@@ -126,9 +137,19 @@ class Recommender:
         )
 
     async def _join(self, found: Recommendation, region: str) -> Recommendation:
-        """Give each film its links; a film whose links nobody knows keeps none."""
-        places = await self._ott.find_many([item.film.ref for item in found.films], region)
-        return replace(found, films=tuple(replace(item, links=places[item.film.ref].links) for item in found.films))
+        """Give each film of a page its links."""
+        return replace(found, films=await self._with_links(found.films, region))
+
+    async def _with_links(self, films: Sequence[RecommendedFilm], region: str) -> tuple[RecommendedFilm, ...]:
+        """Join links to films; a film whose links nobody knows keeps none."""
+        places = await self._ott.find_many([item.film.ref for item in films], region)
+        return tuple(replace(item, links=places[item.film.ref].links) for item in films)
+
+
+def _said_dropped(dropped: Mapping[str, int]) -> str:
+    """Say how many of the model's films contradicted the sentence, by constraint."""
+    broken = ", ".join(f"{name} {count}" for name, count in dropped.items() if count)
+    return f"[dropped for what the message states: {broken}]" if broken else ""
 
 
 def _ask(wish: Wish, films: FilmList) -> LlmAsk:
