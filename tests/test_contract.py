@@ -22,6 +22,7 @@ from opuscine.contract import (
     PopularQuery,
     ProblemError,
     RecommendRequest,
+    fit,
     read_fields,
     show_recommendation,
 )
@@ -139,12 +140,13 @@ def test_the_largest_answer_possible_stays_under_the_limit_of_callers() -> None:
         )
         for n in range(100)
     )
-    body = show_recommendation(
+    shown = show_recommendation(
         Recommendation(films=films, total=100, source=Source.LLM, method="llm"),
         Asked("질문" * 1000, 1, 100, "KR"),
         as_of=NOW,
         elapsed_s=0.1,
     )
+    body = fit(shown)
     assert len(body) < ANSWER_LIMIT_BYTES
     shown = json.loads(body)
     assert len(shown["movies"]) == 100
@@ -154,6 +156,6 @@ def test_the_largest_answer_possible_stays_under_the_limit_of_callers() -> None:
 def test_overviews_are_cut_at_a_sentences_end() -> None:
     film = Film(TitleRef(Kind.MOVIE, 1), "제목", overview="첫 문장입니다. " * 100)
     found = Recommendation((RecommendedFilm(film, Match(MatchMethod.ID, 1.0)),), 1, Source.LLM, "llm")
-    shown = json.loads(show_recommendation(found, Asked("x", 1, 20, "KR"), as_of=NOW, elapsed_s=0.0))["movies"][0]["overview"]
+    shown = show_recommendation(found, Asked("x", 1, 20, "KR"), as_of=NOW, elapsed_s=0.0)["movies"][0]["overview"]
     assert len(shown) <= 500
     assert shown.endswith("니다.")

@@ -51,6 +51,13 @@ def test_no_word_of_newer_json_schema_is_left() -> None:
     assert '"type": "null"' not in text
 
 
+def test_ids_are_of_64_bits_and_schemas_bear_the_contracts_names() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["Movie"]["properties"]["id"]["format"] == "int64"
+    assert {"OttLink", "Match"} <= set(schemas)
+    assert not [name for name in schemas if name.endswith("Model")]
+
+
 @pytest.mark.parametrize("name", sorted(DOCUMENT["components"]["schemas"]))
 def test_each_example_fits_its_schema(name: str) -> None:
     schema = DOCUMENT["components"]["schemas"][name]

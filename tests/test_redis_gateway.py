@@ -13,7 +13,7 @@ import uvloop
 
 from opuscine.errors import SettingsError
 from opuscine.redis_gateway import RedisAwayError, RedisBudget
-from support.redis_gateways import eventually, open_gateway
+from support.redis_gateways import LoopWatch, eventually, open_gateway
 from support.redis_server import Certificates, RedisServer
 from support.tcp_proxy import TcpProxy
 
@@ -117,11 +117,11 @@ async def test_a_wrong_password_is_redis_being_away_and_shown_nowhere(tmp_path: 
 async def test_tls_checks_the_server_against_the_named_authority(tmp_path: Path) -> None:
     certificates, foreign = Certificates.make(tmp_path / "ours"), Certificates.make(tmp_path / "foreign")
     with RedisServer(tmp_path / "redis", certificates=certificates, password="secret") as server:
-        async with open_gateway(server.url, budget_s=1) as gateway:
+        async with open_gateway(server.url) as gateway:
             await gateway.set_many({"a": b"1"}, 60, gateway.budget())
             assert await gateway.get_many(["a"], gateway.budget()) == [b"1"]
         for url in (server.url.replace(str(certificates.authority), str(foreign.authority)), server.url.partition("?")[0]):
-            async with open_gateway(url, budget_s=1) as gateway:
+            async with open_gateway(url) as gateway:
                 with pytest.raises(RedisAwayError, match=r"(?i)certificate"):
                     await gateway.get_many(["a"], gateway.budget())
 
@@ -147,7 +147,7 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
 
 
 async def test_more_uses_than_connections_wait_for_one_another(server: RedisServer) -> None:
-    async with open_gateway(server.url, max_connections=4, budget_s=5) as gateway:
+    async with open_gateway(server.url, max_connections=4) as gateway:
         await gateway.set_many({str(number): str(number).encode() for number in range(200)}, 60, gateway.budget())
         answers = await asyncio.gather(*(gateway.get_many([str(number)], gateway.budget()) for number in range(200)))
         assert answers == [[str(number).encode()] for number in range(200)]
@@ -165,24 +165,25 @@ def test_a_budget_is_what_the_uses_before_left() -> None:
 
 async def test_uses_of_one_request_share_its_budget(server: RedisServer) -> None:
     async with TcpProxy.to(server.port) as proxy, open_gateway(f"redis://127.0.0.1:{proxy.port}") as gateway:
-        await gateway.set_many({"a": b"1"}, 60, RedisBudget(1))
+        await gateway.set_many({"a": b"1"}, 60, RedisBudget(5))
         budget = RedisBudget(0.1)
         proxy.behave("stall")
-        began = time.monotonic()
-        with pytest.raises(RedisAwayError, match="no reply within 100 ms"):
-            await gateway.get_many(["a"], budget)
-        proxy.behave("pass")
-        with pytest.raises(RedisAwayError, match="budget for Redis is used up"):
-            await gateway.get_many(["a"], budget)
-        assert time.monotonic() - began < 0.125
-        assert await gateway.get_many(["a"], RedisBudget(1)) == [b"1"]
+        async with LoopWatch() as watch:
+            began = time.monotonic()
+            with pytest.raises(RedisAwayError, match="no reply within 100 ms"):
+                await gateway.get_many(["a"], budget)
+            proxy.behave("pass")
+            with pytest.raises(RedisAwayError, match="budget for Redis is used up"):
+                await gateway.get_many(["a"], budget)
+            assert time.monotonic() - began < 0.125 + watch.longest_stall_s
+        assert await gateway.get_many(["a"], RedisBudget(5)) == [b"1"]
         assert gateway.info.failures == {"timeout": 1, "budget": 1}
 
 
 async def test_no_free_connection_within_the_budget(server: RedisServer) -> None:
     async with TcpProxy.to(server.port) as proxy, open_gateway(f"redis://127.0.0.1:{proxy.port}", max_connections=1) as gateway:
         proxy.behave("stall")
-        first = asyncio.create_task(gateway.get_many(["a"], RedisBudget(0.2)))
+        first = asyncio.create_task(gateway.get_many(["a"], RedisBudget(5)))
         await asyncio.sleep(0)
         with pytest.raises(RedisAwayError, match="no free connection within 30 ms"):
             await gateway.get_many(["b"], RedisBudget(0.03))
@@ -194,12 +195,12 @@ async def test_no_free_connection_within_the_budget(server: RedisServer) -> None
 def test_a_reply_that_came_during_a_stall_of_the_loop_counts(server: RedisServer, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     async def scenario() -> None:
         async with open_gateway(server.url) as gateway:
-            await gateway.set_many({"a": b"1"}, 60, RedisBudget(1))
+            await gateway.set_many({"a": b"1"}, 60, RedisBudget(5))
             for _ in range(3):
-                use = asyncio.create_task(gateway.get_many(["a"], gateway.budget()))
+                use = asyncio.create_task(gateway.get_many(["a"], RedisBudget(0.05)))
                 for _ in range(3):
                     await asyncio.sleep(0)
-                time.sleep(0.06)  # noqa: ASYNC251 - the stall itself
+                time.sleep(0.2)  # noqa: ASYNC251 - the stall itself
                 assert await use == [b"1"]
 
     run(scenario())
@@ -236,7 +237,7 @@ async def test_writes_in_the_background_are_dropped_while_redis_is_away() -> Non
 async def test_closing_ends_uses_and_connections_and_lets_nobody_in(server: RedisServer) -> None:
     async with TcpProxy.to(server.port) as proxy:
         async with open_gateway(f"redis://127.0.0.1:{proxy.port}") as gateway:
-            await gateway.get_many(["a"], RedisBudget(1))
+            await gateway.get_many(["a"], RedisBudget(5))
             proxy.behave("stall")
             use = asyncio.create_task(gateway.get_many(["a"], RedisBudget(10)))
             await asyncio.sleep(0)
@@ -249,7 +250,7 @@ async def test_closing_ends_uses_and_connections_and_lets_nobody_in(server: Redi
                 await gateway.get_many(["a"], gateway.budget())
             with pytest.raises(RedisAwayError, match="closed"):
                 await gateway.probe()
-            assert time.monotonic() - began < 0.2
+            assert time.monotonic() - began < 1
             assert gateway.info.in_use == 0
         proxy.behave("pass")
         await eventually(lambda: not proxy.open_connections)
@@ -257,7 +258,7 @@ async def test_closing_ends_uses_and_connections_and_lets_nobody_in(server: Redi
 
 async def test_a_caller_that_leaves_takes_nothing_with_it(server: RedisServer) -> None:
     async with TcpProxy.to(server.port) as proxy, open_gateway(f"redis://127.0.0.1:{proxy.port}", max_connections=2) as gateway:
-        await gateway.get_many(["a"], RedisBudget(1))
+        await gateway.get_many(["a"], RedisBudget(5))
         proxy.behave("stall")
         leaving = [asyncio.create_task(gateway.get_many(["a"], RedisBudget(10))) for _ in range(20)]
         await asyncio.sleep(0.01)
@@ -265,5 +266,5 @@ async def test_a_caller_that_leaves_takes_nothing_with_it(server: RedisServer) -
             task.cancel()
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in await asyncio.gather(*leaving, return_exceptions=True))
         proxy.behave("pass")
-        assert await asyncio.gather(*(gateway.get_many(["a"], RedisBudget(1)) for _ in range(8))) == [[None]] * 8
+        assert await asyncio.gather(*(gateway.get_many(["a"], RedisBudget(5)) for _ in range(8))) == [[None]] * 8
         assert gateway.info.breaker == "closed"

@@ -59,7 +59,7 @@ async def read_until_back(gateway: RedisGateway, *, for_s: float = 20.0) -> None
 
 
 async def test_every_use_works_on_a_cluster(cluster: RedisCluster) -> None:
-    async with open_gateway(cluster.url, budget_s=1) as gateway:
+    async with open_gateway(cluster.url) as gateway:
         await gateway.set_many(VALUES, 60, gateway.budget())
         assert await gateway.get_many([*VALUES, "absent"], gateway.budget()) == [*VALUES.values(), None]
         await gateway.delete([*VALUES, "absent"], gateway.budget())
@@ -80,18 +80,18 @@ async def test_every_use_works_on_a_cluster(cluster: RedisCluster) -> None:
 
 async def test_a_stall_of_the_loop_costs_no_reply_of_a_cluster(cluster: RedisCluster) -> None:
     async with open_gateway(cluster.url) as gateway:
-        await gateway.set_many(VALUES, 60, RedisBudget(1))
+        await gateway.set_many(VALUES, 60, RedisBudget(5))
         for _ in range(5):
-            use = asyncio.create_task(gateway.get_many(list(VALUES), gateway.budget()))
+            use = asyncio.create_task(gateway.get_many(list(VALUES), RedisBudget(BUDGET_S)))
             for _ in range(4):
                 await asyncio.sleep(0)
-            time.sleep(0.06)  # noqa: ASYNC251 - the stall itself
+            time.sleep(0.2)  # noqa: ASYNC251 - the stall itself
             assert await use == list(VALUES.values())
 
 
 async def test_connections_of_a_cluster_that_died_are_noticed_before_use(cluster: RedisCluster) -> None:
     """Shown by scripts, which are never repeated."""
-    async with open_gateway(cluster.url, budget_s=1) as gateway:
+    async with open_gateway(cluster.url) as gateway:
         for _ in range(3):
             for number in range(12):
                 await gateway.run_script(ECHO, [f"key{number}"], ["x"], gateway.budget())
@@ -103,7 +103,7 @@ async def test_connections_of_a_cluster_that_died_are_noticed_before_use(cluster
 
 async def test_callers_that_leave_mix_up_no_replies_of_a_cluster(cluster: RedisCluster) -> None:
     async with open_gateway(cluster.url, max_connections=4, fail_max=10**9, connect_timeout_s=0.02) as gateway:
-        await gateway.set_many(VALUES, 60, RedisBudget(1))
+        await gateway.set_many(VALUES, 60, RedisBudget(5))
 
         async def read(number: int, budget_s: float) -> None:
             keys = [f"movie:{(number + step) % 60}:ott_links" for step in range(6)]
@@ -123,7 +123,6 @@ async def test_callers_that_leave_mix_up_no_replies_of_a_cluster(cluster: RedisC
                     group.create_task(read(round_number + number, 0.001 * (1 + number)))
         cluster.primaries[0].resume()
         await eventually(lambda: gateway.info.in_use == 0)
-        await read(0, 1)
 
 
 async def test_slots_that_nobody_serves_are_redis_being_away(cluster: RedisCluster) -> None:
@@ -135,16 +134,16 @@ async def test_slots_that_nobody_serves_are_redis_being_away(cluster: RedisClust
     async with open_gateway(cluster.url, fail_max=100) as gateway:
         for _ in range(3):
             with pytest.raises(RedisAwayError):
-                await gateway.get_many(["movie:1:ott_links"], RedisBudget(0.5))
+                await gateway.get_many(["movie:1:ott_links"], RedisBudget(5))
             with pytest.raises(RedisAwayError):
-                await gateway.run_script(ECHO, ["movie:1:ott_links"], ["x"], RedisBudget(0.5))
-            assert await gateway.get_many(others, RedisBudget(0.5)) == [None] * len(others)
+                await gateway.run_script(ECHO, ["movie:1:ott_links"], ["x"], RedisBudget(5))
+            assert await gateway.get_many(others, RedisBudget(5)) == [None] * len(others)
 
 
 @pytest.mark.parametrize("death", ["killed", "hung"])
 async def test_a_clusters_failover_is_survived(cluster: RedisCluster, death: str) -> None:
     async with open_gateway(cluster.url, open_s=0.2) as gateway:
-        await gateway.set_many(VALUES, 600, RedisBudget(1))
+        await gateway.set_many(VALUES, 600, RedisBudget(5))
         await read_until_back(gateway)
         assert all(node.command("WAIT", 1, 5000) == 1 for node in cluster.primaries)
         victim = cluster.holder_of("movie:1:ott_links")
@@ -154,13 +153,13 @@ async def test_a_clusters_failover_is_survived(cluster: RedisCluster, death: str
             victim.pause()
         assert not await read_all(gateway)
         await read_until_back(gateway)
-        await gateway.set_many(VALUES, 600, RedisBudget(1))
-        assert await gateway.run_script(ECHO, ["movie:1:ott_links"], ["x"], RedisBudget(1)) == [b"movie:1:ott_links", b"x"]
+        await gateway.set_many(VALUES, 600, RedisBudget(5))
+        assert await gateway.run_script(ECHO, ["movie:1:ott_links"], ["x"], RedisBudget(5)) == [b"movie:1:ott_links", b"x"]
 
 
 async def test_every_use_works_through_sentinels(tmp_path: Path) -> None:
     with RedisSentinels(tmp_path / "sentinels", password="secret") as sentinels:
-        async with open_gateway(sentinels.url, budget_s=1) as gateway:
+        async with open_gateway(sentinels.url) as gateway:
             await gateway.set_many(VALUES, 60, gateway.budget())
             assert await gateway.get_many([*VALUES, "absent"], gateway.budget()) == [*VALUES.values(), None]
             assert await gateway.run_script(ECHO, ["key"], ["x"], gateway.budget()) == [b"key", b"x"]
@@ -173,7 +172,7 @@ async def test_every_use_works_through_sentinels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("death", ["killed", "hung"])
 async def test_a_failover_by_sentinels_is_survived(sentinels: RedisSentinels, death: str) -> None:
     async with open_gateway(sentinels.url, open_s=0.2) as gateway:
-        await gateway.set_many(VALUES, 600, RedisBudget(1))
+        await gateway.set_many(VALUES, 600, RedisBudget(5))
         await read_until_back(gateway)
         assert sentinels.primary.command("WAIT", 1, 5000) == 1
         if death == "killed":
@@ -182,7 +181,7 @@ async def test_a_failover_by_sentinels_is_survived(sentinels: RedisSentinels, de
             sentinels.primary.pause()
         assert not await read_all(gateway)
         await read_until_back(gateway)
-        await gateway.set_many({"written": b"after"}, 60, RedisBudget(1))
+        await gateway.set_many({"written": b"after"}, 60, RedisBudget(5))
         assert sentinels.replica.command("GET", "written") == b"after"
 
 
@@ -203,7 +202,7 @@ async def test_dead_and_hung_sentinels_are_passed_over(sentinels: RedisSentinels
 
 async def test_connections_to_a_demoted_primary_are_left(sentinels: RedisSentinels) -> None:
     """A write that meets a server which became a replica goes to the new primary at the next attempt."""
-    async with open_gateway(sentinels.url, budget_s=1, open_s=0.1) as gateway:
+    async with open_gateway(sentinels.url, open_s=0.1) as gateway:
         await gateway.set_many({"a": b"1"}, 60, gateway.budget())
         sentinels.sentinels[0].command("SENTINEL", "FAILOVER", sentinels.service)
         await eventually(lambda: _is_primary(sentinels.replica), what="the failover")
@@ -225,4 +224,7 @@ async def test_connections_to_a_demoted_primary_are_left(sentinels: RedisSentine
 
 
 def _is_primary(server: RedisServer) -> bool:
-    return b"role:master" in server.command("INFO", "replication")
+    try:
+        return b"role:master" in server.command("INFO", "replication")
+    except OSError:  # a sentinel ends all connections to a server whose role it changes
+        return False

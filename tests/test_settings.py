@@ -40,6 +40,9 @@ def test_defaults_bind_to_loopback_in_development_and_everywhere_else_in_product
         ("FALLBACK", "maybe", "on or off"),
         ("LOG_LEVEL", "loud", "debug, info"),
         ("BODY_LIMIT", "1", "1024 to"),
+        ("REDIS_HOST", "a:6379", "a host name"),
+        ("TRUSTED_PROXIES", "here", "addresses or networks"),
+        ("CORS_ORIGINS", "https://a.example/page", "origins such as"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_with_what_is_valid(monkeypatch: pytest.MonkeyPatch, name: str, value: str, valid: str) -> None:
@@ -68,6 +71,28 @@ def test_a_misspelt_setting_is_refused_and_the_right_one_named(monkeypatch: pyte
 
 def test_variables_of_others_are_left_alone() -> None:
     assert misspelt({"PATH", "HOME", "HOSTNAME", "CACHE_DIRECTORY", "REPORT", "HTTP_PROXY", "PYTHONPATH", "LANG", "REDIS_SERVER_BIN"}) == []
+
+
+def test_what_a_cluster_sets_for_services_of_our_names_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes sets these for services that are called llm-server and redis."""
+    assert misspelt({"LLM_SERVER_SERVICE_HOST", "LLM_SERVER_PORT_8080_TCP_ADDR", "REDIS_SERVICE_PORT", "AUTH_TOKEN"}) == []
+    monkeypatch.setenv("REDIS_PORT", "tcp://10.0.0.1:6379")
+    assert load_settings(env_file=None).redis_port == 6379
+
+
+def test_a_keys_file_or_an_issuer_turns_authentication_on() -> None:
+    assert not Settings(_env_file=None).auth_on
+    assert Settings(_env_file=None, auth_keys_file=Path("keys")).auth_on
+    assert Settings(_env_file=None, auth_jwt_issuer="us").auth_on
+    assert not Settings(_env_file=None, auth_keys_file=Path("keys"), auth="off").auth_on
+    assert Settings(_env_file=None, environment="staging").auth_on
+
+
+def test_redis_is_one_address_whatever_it_is_made_from() -> None:
+    parts = Settings(_env_file=None, redis_host="::1", redis_port=6380, redis_password="p@ss/word", redis_db=2)
+    assert parts.redis_address == "redis://:p%40ss%2Fword@[::1]:6380/2"
+    assert Settings(_env_file=None, redis_host="a", redis_url="redis://b").redis_address == "redis://b"
+    assert Settings(_env_file=None).redis_address == ""
 
 
 def test_words_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:

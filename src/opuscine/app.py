@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 import aiohttp
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from opuscine.catalogue.service import Catalogue
 from opuscine.client_address import read_networks
 from opuscine.codec import dumps
+from opuscine.connections import expect_later
 from opuscine.cors import allow_origins
 from opuscine.errors import SettingsError
 from opuscine.guard.breaker import Breaker
@@ -25,6 +25,9 @@ from opuscine.handlers import admin, docs, health, legacy, ott, popular, recomme
 from opuscine.identity.authenticator import Authenticator, IdentitySettings
 from opuscine.identity.jwt import JwtSettings
 from opuscine.keys import (
+    API_SERVER,
+    API_SERVER_BREAKER,
+    API_SERVER_PROBE,
     AUTHENTICATOR,
     CATALOGUE,
     LIFECYCLE,
@@ -48,11 +51,15 @@ from opuscine.keys import (
 from opuscine.limits import Limit
 from opuscine.llm.client import LlmClient, llm_breaker, llm_session
 from opuscine.middlewares import registry
-from opuscine.middlewares.plugin import PluginContext
+from opuscine.middlewares.plugin import BuiltInContext
 from opuscine.openapi import document
 from opuscine.operations import Operation
+from opuscine.ott.api import ApiServerTier
+from opuscine.ott.api_server import ApiServer, ApiServerSettings, api_breaker, api_session
 from opuscine.ott.local import LocalTier
+from opuscine.ott.redis import RedisTier
 from opuscine.ott.repository import OttRepository
+from opuscine.ott.tier import OttTier
 from opuscine.providers.table import ProviderTable
 from opuscine.recommend.embedded import EmbeddedRecommender
 from opuscine.recommend.recommender import Recommender
@@ -101,22 +108,24 @@ def create_app(
     app[READ_LIMIT] = Limit(lambda: app.get(READ_LIMITER))
     app[RECOMMEND_LIMIT] = Limit(lambda: app.get(RECOMMEND_LIMITER))
 
-    context = PluginContext(
+    routes: dict[web.AbstractRoute, Operation] = {}  # by route, since operations share handlers
+    context = BuiltInContext(
         settings=settings,
         lifecycle=app[LIFECYCLE],
         clock=clock,
-        operation_of=finder({operation.handler: operation for operation in OPERATIONS}),
+        operation_of=lambda request: routes.get(request.match_info.route),
+        redis=lambda: app.get(REDIS),
         authenticator=lambda: app[AUTHENTICATOR],
         read_limit=app[READ_LIMIT],
         redis_budget=lambda: RedisBudget(REDIS_BUDGET_S, clock),
         trusted_proxies=read_networks(settings.trusted_proxies),
     )
-    planned = registry.plan(settings.middlewares, production=settings.production)
+    planned = registry.plan(settings.middlewares, production=settings.production, in_use=registry.guards_in_use(settings))
     app.middlewares.extend(registry.build(planned, context))
     for operation in OPERATIONS:
-        app.router.add_route(operation.method, operation.path, operation.handler)
-        if operation.method == "GET":
-            app.router.add_route("HEAD", operation.path, operation.handler)
+        for method in (operation.method, "HEAD") if operation.method == "GET" else (operation.method,):
+            route = app.router.add_route(method, operation.path, operation.handler, expect_handler=expect_later)
+            routes[route] = operation
     allow_origins(app, settings.cors_origins)
     rates = {"read": parse_rate("read", settings.rates.read), "recommend": parse_rate("recommend", settings.rates.recommend)}
     app.cleanup_ctx.append(resources(settings, rates, clock=clock, utc_now=utc_now))
@@ -137,15 +146,6 @@ def check_door(settings: Settings) -> None:
         log.warning("authentication is off", consequence="every caller may do everything", environment=settings.environment)
 
 
-def finder(operations: dict[Handler, Operation]) -> Callable[[web.Request], Operation | None]:
-    """Return a function that finds the operation a request was routed to."""
-
-    def operation_of(request: web.Request) -> Operation | None:
-        return operations.get(request.match_info.handler)
-
-    return operation_of
-
-
 def resources(
     settings: Settings, rates: Mapping[str, Rate | None], *, clock: Callable[[], float], utc_now: Callable[[], datetime]
 ) -> Callable[[web.Application], AsyncIterator[None]]:
@@ -163,7 +163,7 @@ def resources(
             providers = ProviderTable.load()
             catalogue = await Catalogue.open(settings.catalogue)
             stack.push_async_callback(catalogue.close)
-            repository = OttRepository([LocalTier(catalogue)], table=providers, now=utc_now)
+            repository = await own_repository(app, settings, stack, catalogue, providers, clock=clock, utc_now=utc_now)
             model = await open_llm(app, settings, stack, clock=clock) if settings.llm_server_url else None
             app[CATALOGUE] = catalogue
             app[OTT] = repository
@@ -225,6 +225,33 @@ async def own_authenticator(settings: Settings, stack: AsyncExitStack) -> Authen
     authenticator = await Authenticator.open(identity, session=session)
     stack.push_async_callback(authenticator.close)
     return authenticator
+
+
+async def own_repository(
+    app: web.Application,
+    settings: Settings,
+    stack: AsyncExitStack,
+    catalogue: Catalogue,
+    providers: ProviderTable,
+    *,
+    clock: Callable[[], float],
+    utc_now: Callable[[], datetime],
+) -> OttRepository:
+    """Open the tiers of links, nearest first: the catalogue, Redis, the API server; the last two only where they are set."""
+    tiers: list[OttTier] = [LocalTier(catalogue)]
+    store = None
+    if REDIS in app:
+        store = RedisTier(app[REDIS], table=providers, region=settings.region, now=utc_now, clock=clock)
+        tiers.append(store)
+    if settings.api_server_url:
+        api_settings = ApiServerSettings(url=settings.api_server_url, timeout_s=settings.api_server_timeout)
+        session = await stack.enter_async_context(api_session(api_settings))
+        app[API_SERVER_BREAKER] = api_breaker(api_settings, clock=clock)
+        app[API_SERVER] = ApiServer(session, api_settings, app[API_SERVER_BREAKER], table=providers, region=settings.region, clock=clock)
+        probe = CachedProbe("api_server", app[API_SERVER].probe, interval_s=PROBE_INTERVAL_S, timeout_s=PROBE_TIMEOUT_S)
+        app[API_SERVER_PROBE] = await stack.enter_async_context(probe)
+        tiers.append(ApiServerTier(app[API_SERVER], miss_ttl_s=settings.cache_miss_ttl, now=utc_now, clock=clock))
+    return OttRepository(tiers, table=providers, store=store, now=utc_now, clock=clock)
 
 
 async def own_redis(app: web.Application, settings: Settings, stack: AsyncExitStack, *, clock: Callable[[], float]) -> RedisGateway:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from opuscine.guard.deadline import Deadline
 from opuscine.identity.caller import NOBODY, Caller
+from opuscine.recommend.wish import RequestScope
 from opuscine.redis_gateway import RedisBudget
 from opuscine.telemetry.phases import Phases
 
@@ -30,9 +31,17 @@ class RequestContext:
         """Return the 32 hex digits that name the trace (W3C Trace Context, section 3.2.2.3)."""
         return self.traceparent[3:35]
 
+    def answer_headers(self) -> dict[str, str]:
+        """Return the headers that every answer carries."""
+        return {"X-Request-Id": self.request_id, **self.headers}
+
     def upstream_headers(self) -> dict[str, str]:
         """Return the headers that continue this request's identity and trace in a call to an upstream."""
         headers = {"X-Request-Id": self.request_id, "traceparent": self.traceparent}
         if self.tracestate:
             headers["tracestate"] = self.tracestate
         return headers
+
+    def scope(self) -> RequestScope:
+        """Return what the use case is given of this request."""
+        return RequestScope(self.deadline, self.redis_budget, self.upstream_headers(), self.phases)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.config import JsonDict
 
 from opuscine.catalogue.plain_text import cut_at_sentence
 from opuscine.codec import dumps
@@ -56,6 +57,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
         ProblemType(422, "invalid_fields", "Some fields are not valid"),
         ProblemType(429, "rate_limited", "Too many requests"),
         ProblemType(429, "too_many_failures", "Too many failed attempts"),
+        ProblemType(431, "headers_too_large", "The address or the headers are too long"),
         ProblemType(500, "internal_error", "Something went wrong here"),
         ProblemType(502, "upstream_bad_reply", "The model gave no usable answer"),
         ProblemType(503, "upstream_unavailable", "The model can't be asked at present"),
@@ -74,6 +76,7 @@ PROBLEM_SUMMARIES: Mapping[int, str] = {
     415: "Not `application/json`, or a content encoding",
     422: "Invalid fields, listed in `errors`",
     429: "Too many requests; `Retry-After` says when to come back",
+    431: "Address or headers too long",
     500: "A fault of ours",
     502: "Only with `FALLBACK=off`: the model's reply was unusable",
     503: "No catalogue, draining, or (only with `FALLBACK=off`) the model can't be asked",
@@ -115,13 +118,12 @@ def _whole_number(value: object) -> object:
     return value
 
 
+UTF8_BOM = b"\xef\xbb\xbf"  # .NET writes one
 CONTROLS = dict.fromkeys((*range(32), *range(0x7F, 0xA0)), " ")
 
 
 def _visible_text(value: object) -> object:
-    return (
-        "".join(" " if ord(char) < 32 or 0x7F <= ord(char) < 0xA0 else char for char in value).strip() if isinstance(value, str) else value
-    )
+    return value.translate(CONTROLS).strip() if isinstance(value, str) else value
 
 
 def _user(value: object) -> object:
@@ -138,7 +140,10 @@ WholeNumber = BeforeValidator(_whole_number)
 # The bounds stand inside the validators that come before them, so that both count and the schema shows the bounds.
 Page = Annotated[int, Field(ge=1, le=1000, description="Page, from 1."), WholeNumber]
 Limit = Annotated[int, Field(ge=1, le=100, description="Films per page."), WholeNumber]
-TitleId = Annotated[int, Field(ge=1, le=LARGEST_ID, description="TMDB's number of the film or series."), WholeNumber]
+INT64: JsonDict = {"format": "int64"}  # generated clients take a plain integer for 32 bits
+TitleId = Annotated[
+    int, Field(ge=1, le=LARGEST_ID, description="TMDB's number of the film or series.", json_schema_extra=INT64), WholeNumber
+]
 Region = Annotated[
     str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2; default: the service's region."), BeforeValidator(_region_code)
 ]
@@ -216,7 +221,7 @@ def read_fields(model: type[M], value: Mapping[str, Any] | bytes) -> M:
         ProblemError: `malformed_json` for a body that is no JSON, `invalid_fields` with one entry a field otherwise.
     """
     try:
-        return model.model_validate_json(value) if isinstance(value, bytes) else model.model_validate(value)
+        return model.model_validate_json(value.removeprefix(UTF8_BOM)) if isinstance(value, bytes) else model.model_validate(value)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         if found[0]["type"] == "json_invalid":
@@ -242,8 +247,6 @@ MediaType = Literal["movie", "tv"]
 class OttLinkModel(_Answer):
     """One address at which a title can be watched."""
 
-    model_config = ConfigDict(title="OttLink")
-
     provider_name: str
     provider_id: int = Field(description="TMDB's number of the provider; 0: not known.")
     logo_path: str
@@ -256,16 +259,16 @@ class OttLinkModel(_Answer):
 class MatchModel(_Answer):
     """How a film was tied to the catalogue."""
 
-    model_config = ConfigDict(title="Match")
-
-    method: Literal["id+title", "id", "title+year", "original_title+year", "title", "catalogue", "unverified"]
+    method: Literal[
+        "id+title", "id", "title+year", "original_title+year", "variant+year", "fuzzy+year", "title", "variant", "catalogue", "unverified"
+    ]
     score: float = Field(ge=0, le=1)
 
 
 class Movie(_Answer):
     """A film or series with where it streams. Absent text is empty, absent numbers are 0."""
 
-    id: int
+    id: int = Field(json_schema_extra=INT64)
     title: str
     original_title: str
     overview: str
@@ -336,7 +339,7 @@ class OttAnswer(_Answer):
     """Where one title streams."""
 
     success: Literal[True]
-    movie_id: int
+    movie_id: int = Field(json_schema_extra=INT64)
     media_type: MediaType
     region: str
     ott_links: list[OttLinkModel]
@@ -423,7 +426,9 @@ class ReloadAnswer(_Answer):
     """A reload was begun."""
 
     success: Literal[True]
-    generation: str = Field(description="The generation that will be served when the sources have been compiled.")
+    generation: str = Field(
+        description="The generation aimed at: served once its sources have been compiled, or never where they turn out broken."
+    )
 
 
 class StatsAnswer(_Answer):
@@ -517,9 +522,9 @@ class Asked:
     region: str
 
 
-def show_recommendation(found: Recommendation, asked: Asked, *, as_of: datetime, elapsed_s: float) -> bytes:
-    """Prepare the answer to a wish, under `ANSWER_LIMIT_BYTES`."""
-    body = {
+def show_recommendation(found: Recommendation, asked: Asked, *, as_of: datetime, elapsed_s: float) -> dict[str, Any]:
+    """Show the answer to a wish; `fit` brings it under its limit."""
+    return {
         "success": True,
         "data": {
             "source": found.source.value,
@@ -553,7 +558,6 @@ def show_recommendation(found: Recommendation, asked: Asked, *, as_of: datetime,
             "follow_up_suggestions": found.follow_up,
         },
     }
-    return fit(body)
 
 
 def fit(body: dict[str, Any], limit_bytes: int = ANSWER_LIMIT_BYTES) -> bytes:

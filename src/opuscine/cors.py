@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import aiohttp_cors
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
 
 READABLE = ("ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "WWW-Authenticate", "X-Request-Id")
 SENDABLE = (
     *("Authorization", "Cache-Control", "Content-Type", "If-None-Match", "X-Api-Key", "X-Request-Id", "X-Request-Timeout-Ms"),
     *("traceparent", "tracestate"),
 )
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})  # what a page may try, if only to learn that it is not taken
 PREFLIGHT_MAX_AGE_S = 600
 
 
@@ -28,12 +30,62 @@ def allow_origins(app: web.Application, origins: Sequence[str]) -> None:
     cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(origins, options))
     for route in list(app.router.routes()):
         cors.add(route)
+    app.middlewares.append(unrouted_preflights(origins))
 
     async def complete(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Vary"] = ", ".join(filter(None, [response.headers.get("Vary"), "Origin"]))
+        response.headers["Vary"] = ", ".join([*response.headers.getall("Vary", []), "Origin"])
         origin = request.headers.get("Origin", "")
-        if (origin in origins or (origin and "*" in origins)) and "Access-Control-Allow-Origin" not in response.headers:
+        if is_allowed(origin, origins) and "Access-Control-Allow-Origin" not in response.headers:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = ",".join(READABLE)
 
     app.on_response_prepare.append(complete)
+
+
+def unrouted_preflights(origins: Container[str]) -> Middleware:
+    """Make the innermost middleware, which lets pages ask for addresses and methods that are not there.
+
+    A preflight that fails is a network error to the page, so one that sends a token could not tell a 404 or 405 from an outage.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (web.HTTPForbidden, web.HTTPNotFound) as refusal:
+            if request.method != hdrs.METH_OPTIONS:
+                raise
+            if is_preflight(request):
+                if granted := leave(request, origins):
+                    return web.Response(headers=granted)
+            elif isinstance(refusal, web.HTTPForbidden):  # aiohttp-cors takes every OPTIONS for a preflight
+                methods = {route.method for route in request.match_info.route.resource or ()}
+                raise web.HTTPMethodNotAllowed(request.method, methods - {hdrs.METH_OPTIONS}) from None
+            raise
+
+    return middleware
+
+
+def is_preflight(request: web.Request) -> bool:
+    """Say whether a browser asks beforehand what a page may send (Fetch standard, CORS-preflight request)."""
+    return request.method == hdrs.METH_OPTIONS and "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
+
+
+def is_allowed(origin: str, origins: Container[str]) -> bool:
+    """Say whether pages of an origin may call."""
+    return origin != "" and (origin in origins or "*" in origins)
+
+
+def leave(request: web.Request, origins: Container[str]) -> dict[str, str] | None:
+    """Return the headers that let a page send what its preflight asks for, or None if it may not (CORS-preflight fetch, step 7)."""
+    origin, method = request.headers["Origin"], request.headers["Access-Control-Request-Method"]
+    asked = [name.strip() for name in request.headers.get("Access-Control-Request-Headers", "").split(",") if name.strip()]
+    sendable = {name.lower() for name in SENDABLE}
+    if not is_allowed(origin, origins) or method not in METHODS or not sendable.issuperset(name.lower() for name in asked):
+        return None
+    granted = {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Methods": method,
+        "Access-Control-Max-Age": str(PREFLIGHT_MAX_AGE_S),
+    }
+    return {**granted, "Access-Control-Allow-Headers": ",".join(asked)} if asked else granted

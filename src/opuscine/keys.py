@@ -17,6 +17,7 @@ from opuscine.guard.rate_limiter import RateLimiter
 from opuscine.identity.authenticator import Authenticator
 from opuscine.limits import Limit
 from opuscine.llm.client import LlmClient
+from opuscine.ott.api_server import ApiServer
 from opuscine.ott.repository import OttRepository
 from opuscine.recommend.recommender import Recommender
 from opuscine.redis_gateway import RedisBudget, RedisGateway
@@ -40,6 +41,9 @@ LLM_LIMIT = web.AppKey("llm_limit", ConcurrencyLimit)
 LLM_PROBE = web.AppKey("llm_probe", CachedProbe)
 REDIS = web.AppKey("redis", RedisGateway)  # absent when no setting names a Redis
 REDIS_PROBE = web.AppKey("redis_probe", CachedProbe)
+API_SERVER = web.AppKey("api_server", ApiServer)  # absent when API_SERVER_URL is empty
+API_SERVER_BREAKER = web.AppKey("api_server_breaker", Breaker)
+API_SERVER_PROBE = web.AppKey("api_server_probe", CachedProbe)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)  # absent when AUTH is off
 READ_LIMITER = web.AppKey("read_limiter", RateLimiter[RedisBudget])  # absent when the rate is "off"
 RECOMMEND_LIMITER = web.AppKey("recommend_limiter", RateLimiter[RedisBudget])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from opuscine.context import RequestContext
 from opuscine.contract import ProblemError
 from opuscine.guard.rate_limiter import RateLimiter, RateLimiterInfo, limit_header, policy_header, retry_after_header
+from opuscine.identity.attempts import network_of
 from opuscine.identity.caller import CallerKind
 from opuscine.redis_gateway import RedisBudget
 
@@ -21,7 +22,8 @@ class Limit:
     async def admit(self, context: RequestContext, user: str | None = None) -> None:
         """Count a request of a caller, or of the user that it names.
 
-        Whoever is not known is counted by address, whatever users it names: it could name a new one each time.
+        Whoever is not known is counted by address (of IPv6 the /64 that a caller owns), whatever users it names: it could name a new
+        one each time.
 
         Raises:
             ProblemError: `rate_limited`, with `Retry-After`.
@@ -30,7 +32,7 @@ class Limit:
         if limiter is None:
             return
         caller = context.caller
-        who = f"address:{context.client}" if caller.kind is CallerKind.ANONYMOUS else f"{caller.id}\n{user or ''}"
+        who = f"address:{network_of(context.client)}" if caller.kind is CallerKind.ANONYMOUS else f"{caller.id}\n{user or ''}"
         with context.phases.phase("limit"):
             verdict = await limiter.check(f"{limiter.name}\n{who}", context.redis_budget)
         context.headers["RateLimit-Policy"] = policy_header([(limiter.name, limiter.rate)])

@@ -96,7 +96,10 @@ class MatchMethod(StrEnum):
     ID = "id"
     TITLE_YEAR = "title+year"
     ORIGINAL_TITLE_YEAR = "original_title+year"
+    VARIANT_YEAR = "variant+year"  # a title written another way, or without its subtitle
+    FUZZY_YEAR = "fuzzy+year"  # a misspelt title
     TITLE = "title"
+    VARIANT = "variant"
     CATALOGUE = "catalogue"  # chosen by the embedded recommender from the catalogue itself
     UNVERIFIED = "unverified"  # a trusted upstream vouches for it, the catalogue does not know it
 

@@ -20,6 +20,7 @@ from opuscine.operations import Operation
 from opuscine.packaged import packaged_file
 
 COMMON_PROBLEMS = (500,)
+SCHEMAS = "#/components/schemas/"
 TAGS = {
     "recommend": "Films for a wish",
     "ott": "Where titles stream",
@@ -33,9 +34,20 @@ ANSWER_HEADERS = {
     "X-Request-Id": {"description": "The request's id: the caller's, or a new one.", "schema": {"type": "string"}},
     "Server-Timing": {"description": "Phases of the work in milliseconds.", "schema": {"type": "string"}},
 }
+EVENTS = "Events: `movie` (a Movie) for each film, `message` (`{text}`) for the explanation, `done` (the answer without movies)."
 SECURITY_SCHEMES = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "A key made with `opuscine keys new`."},
     "Bearer": {"type": "http", "scheme": "bearer", "description": "A token of the configured issuer, or an API key."},
+}
+RATE_HEADERS = {
+    "RateLimit": {"description": "What is left of the limit, and when it is whole again (IETF draft).", "schema": {"type": "string"}},
+    "RateLimit-Policy": {"description": "The limit itself.", "schema": {"type": "string"}},
+}
+RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait, at most 2.", "schema": {"type": "string"}}}
+PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}}},
+    429: {**RETRY_AFTER, **RATE_HEADERS},
+    503: RETRY_AFTER,
 }
 REQUEST_HEADERS: dict[str, dict[str, Any]] = {
     "RequestId": {
@@ -98,7 +110,7 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
     """Describe what is read from the path and the query."""
     if operation.parameters is None:
         return []
-    schema = to_3_0(operation.parameters.model_json_schema(ref_template="#/components/schemas/{model}"))
+    schema = to_3_0(operation.parameters.model_json_schema(ref_template=SCHEMAS + "{model}"))
     in_path = set(re.findall(r"\{(\w+)\}", operation.path))
     found = []
     for name, property_schema in schema["properties"].items():
@@ -119,12 +131,16 @@ def responses(operation: Operation) -> dict[str, Any]:
     """Describe every answer: the body, its variants by status, and each problem."""
     body = {"schema": ref(operation.answer) if operation.answer else {"type": "object"}}
     headers = dict(ANSWER_HEADERS)
+    if operation.scope in {"read", "recommend"}:
+        headers |= RATE_HEADERS
     if operation.conditional:
         headers["ETag"] = {"description": "Entity tag for If-None-Match.", "schema": {"type": "string"}}
     answers: dict[str, Any] = {
         str(status): {"description": operation.summary, "headers": headers, "content": {"application/json": body}}
         for status in (operation.status, *operation.other_answers)
     }
+    if operation.streams:
+        answers[str(operation.status)]["content"]["text/event-stream"] = {"schema": {"type": "string", "description": EVENTS}}
     if operation.conditional:
         answers["304"] = {"description": "The caller's copy is still right", "headers": headers}
     guarded = (401, 403, 429) if operation.scope else ()
@@ -132,7 +148,7 @@ def responses(operation: Operation) -> dict[str, Any]:
         if str(status) not in answers:
             answers[str(status)] = {
                 "description": PROBLEM_SUMMARIES[status],
-                "headers": ANSWER_HEADERS,
+                "headers": {**ANSWER_HEADERS, **PROBLEM_HEADERS.get(status, {})},
                 "content": {"application/problem+json": {"schema": ref(Problem)}},
             }
     return answers
@@ -147,13 +163,14 @@ def schemas(operations: Iterable[Operation]) -> dict[str, Any]:
             (Problem, "serialization"),
         ]
     )
-    _, definitions = models_json_schema(list(bodies), ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]  # a list of pairs
+    _, definitions = models_json_schema(list(bodies), ref_template=SCHEMAS + "{model}")  # type: ignore[arg-type]  # a list of pairs
     found: dict[str, Any] = {}
     for name, schema in sorted(definitions["$defs"].items()):
-        found[name] = to_3_0(schema)
-        example = example_of(name)
+        shown = shown_name(name)
+        found[shown] = {**to_3_0(schema), "title": shown}
+        example = example_of(shown)
         if example is not None:
-            found[name]["example"] = example
+            found[shown]["example"] = example
     return found
 
 
@@ -166,7 +183,12 @@ def example_of(name: str) -> Any:
 
 def ref(model: type[BaseModel]) -> dict[str, str]:
     """Point to a named schema."""
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"$ref": SCHEMAS + shown_name(model.__name__)}
+
+
+def shown_name(name: str) -> str:
+    """Return a schema's public name: the domain has classes of the same names, from which the contract's are told by a suffix."""
+    return name.removesuffix("Model")
 
 
 def to_3_0(schema: Any) -> Any:
@@ -176,6 +198,8 @@ def to_3_0(schema: Any) -> Any:
     if not isinstance(schema, Mapping):
         return schema
     rewritten = {key: to_3_0(value) for key, value in schema.items() if key not in {"$defs", "examples"}}
+    if isinstance(rewritten.get("$ref"), str):
+        rewritten["$ref"] = shown_name(rewritten["$ref"])
     if isinstance(examples := schema.get("examples"), list) and examples:
         rewritten["example"] = examples[0]
     if "const" in rewritten:

@@ -26,5 +26,6 @@ class Operation:
     status: int = 200
     other_answers: tuple[int, ...] = ()  # further statuses that carry `answer`
     problems: tuple[int, ...] = ()  # statuses that carry a Problem, beside those that every operation may give
+    streams: bool = False  # sends its answer as server-sent events to callers that accept them
     conditional: bool = False  # answers 304 to a matching If-None-Match
     examples: tuple[tuple[str, Any], ...] = ()

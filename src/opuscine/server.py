@@ -6,16 +6,17 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 import uvloop
 from aiohttp import web
 
 from opuscine.app import create_app
+from opuscine.connections import ConnectionRunner
 from opuscine.errors import OpusCineError, SettingsError
-from opuscine.keys import CATALOGUE, LIFECYCLE
+from opuscine.keys import AUTHENTICATOR, CATALOGUE, LIFECYCLE
 from opuscine.settings import Settings
 from opuscine.systemd import ServiceManager
 
@@ -103,7 +104,7 @@ async def until_told_to_stop(*, on_hangup: Callable[[], None]) -> AsyncIterator[
 
 def make_runner(app: web.Application, settings: Settings) -> web.AppRunner:
     """Bind the application to the bounds that every connection has; nothing listens yet."""
-    return web.AppRunner(
+    return ConnectionRunner(
         app,
         access_log=None,  # the timing middleware logs requests; the built-in log doubles their cost
         handler_cancellation=True,  # a caller that left must not keep an LLM call running
@@ -147,7 +148,10 @@ def address_of(runner: web.AppRunner) -> str:
 
 def parts_to_reload(app: web.Application) -> Mapping[str, Callable[[], Awaitable[object]]]:
     """Name what SIGHUP has read again."""
-    return {"catalogue": app[CATALOGUE].reload}
+    parts: dict[str, Callable[[], Awaitable[object]]] = {"catalogue": app[CATALOGUE].reload}
+    if AUTHENTICATOR in app:
+        parts["keys"] = app[AUTHENTICATOR].reload
+    return parts
 
 
 async def reload_parts(parts: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
@@ -155,13 +159,13 @@ async def reload_parts(parts: Mapping[str, Callable[[], Awaitable[object]]]) -> 
     await asyncio.gather(*(reload_part(name, reload) for name, reload in parts.items()))
 
 
-async def reload_part(name: str, reload: Callable[[], Awaitable[object]]) -> None:
+async def reload_part(name: str, reload: Callable[[], Awaitable[object]], *, limit_s: float = RELOAD_S) -> None:
     """Have one part read its data again, or begin to; nothing is raised."""
     try:
-        async with asyncio.timeout(RELOAD_S):
+        async with asyncio.timeout(limit_s):
             outcome = await reload()
     except TimeoutError:
-        log.warning("reload takes long", part=name, waited_s=RELOAD_S)
+        log.warning("reload takes long", part=name, waited_s=limit_s)
     except OpusCineError as error:
         log.error("reload refused", part=name, error=str(error))
     except Exception:
@@ -171,20 +175,43 @@ async def reload_part(name: str, reload: Callable[[], Awaitable[object]]) -> Non
 
 
 async def drain(runner: web.AppRunner, limit_s: float) -> None:
-    """Stop accepting, and wait until no caller waits for an answer; whoever still does after `limit_s` is cut off.
+    """Stop accepting, and wait until no caller waits for an answer; whoever still does `limit_s` from now is cut off.
 
     Idle connections stay open meanwhile, so that a request which is on its way is answered (with `Connection: close`).
     """
     loop = asyncio.get_running_loop()
     give_up = loop.time() + limit_s
-    for site in runner.sites:
-        await site.stop()
-    waiting = 1  # at least one look later, when what had arrived before the signal has been read
+    await stop_accepting(runner)
+    waiting = 1  # at least one look later, when what had arrived has been read
     while waiting and loop.time() < give_up:
         await asyncio.sleep(min(DRAIN_LOOK_S, limit_s))
         waiting = callers_waiting(runner)
     if waiting:
         log.warning("answers cut off", count=waiting, drain_timeout_s=limit_s)
+
+
+async def stop_accepting(runner: web.AppRunner) -> None:
+    """Stop listening, and take the connections that the kernel has accepted for us by then: closing would reset them (measured)."""
+    loop, server = asyncio.get_running_loop(), runner.server
+    if server is None:  # the start was interrupted
+        return
+    # aiohttp (3.14) keeps the sockets there for `BaseRunner.addresses`; a copy keeps their queues when the event loop closes its own.
+    sockets = [listening for site in runner.sites for listening in getattr(site._server, "sockets", ())]
+    queues = [socket.socket(fileno=os.dup(listening.fileno())) for listening in sockets]
+    for site in runner.sites:
+        await site.stop()
+    accepted = [connection for queue in queues for connection in take_all(queue)]
+    for connection in accepted:
+        with suppress(OSError):  # it is gone again
+            await loop.connect_accepted_socket(server, connection)
+
+
+def take_all(queue: socket.socket) -> Iterator[socket.socket]:
+    """Give the connections that wait to be accepted, and close the socket."""
+    with queue, suppress(BlockingIOError):
+        queue.setblocking(False)
+        for _ in range(LISTEN_BACKLOG):
+            yield queue.accept()[0]
 
 
 def callers_waiting(runner: web.AppRunner) -> int:
@@ -196,10 +223,10 @@ def callers_waiting(runner: web.AppRunner) -> int:
     return sum(connection._waiter is None or connection._waiter.done() for connection in connections)
 
 
-async def clean_up(runner: web.AppRunner) -> None:
-    """Close everything that was opened, connections first; it takes `CLEAN_UP_S` at most."""
+async def clean_up(runner: web.AppRunner, *, limit_s: float = CLEAN_UP_S) -> None:
+    """Close everything that was opened, connections first; what takes longer than `limit_s` is left to the end of the process."""
     try:
-        async with asyncio.timeout(CLEAN_UP_S):
+        async with asyncio.timeout(limit_s):
             await runner.cleanup()
     except TimeoutError:
-        log.warning("closing took too long", limit_s=CLEAN_UP_S)
+        log.warning("closing took too long", limit_s=limit_s)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,8 +31,22 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 SECONDS = "seconds above 0, at most 86400"
 RATE = "a number per second, minute, hour or day such as 60/minute, or off"
 # A variable that begins so is meant for us even when its rest is misspelt.
-OUR_PREFIXES = ("LLM_", "API_SERVER_", "AUTH_", "BODY_", "CATALOGUE_", "CORS_", "MOVIES_DATA_", "RATE_LIMIT_", "TRUSTED_PROX", "TV_DATA_")
+OUR_PREFIXES = (
+    "LLM_",
+    "API_SERVER_",
+    "AUTH_FAIL",
+    "AUTH_JWT_",
+    "AUTH_KEYS",
+    "BODY_",
+    "CATALOGUE_",
+    "CORS_",
+    "MOVIES_DATA_",
+    "RATE_LIMIT_",
+    "TRUSTED_PROX",
+    "TV_DATA_",
+)
 # Names near to ours that belong to systemd, to shells and to the tests.
+OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_")  # what a cluster sets for a service called llm-server or redis
 NOT_OURS = frozenset({"CACHE_DIRECTORY", "HOSTNAME", "HOSTTYPE", "HOSTS"})
 
 
@@ -71,6 +86,10 @@ class LlmSettings:
     breaker_failures: int
     breaker_open_s: float
     max_reply_bytes: int
+    model: str = ""
+    api_key: str = field(default="", repr=False)
+    temperature: float = 0.2
+    max_tokens: int = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +156,18 @@ class Settings(BaseSettings):
     llm_server_url: str = setting(
         "", "Address of the LLM server; empty: the embedded recommender answers.", "an http or https address", "LLM"
     )
-    llm_protocol: Literal["movie-recommend"] = setting("movie-recommend", "How the LLM server is spoken to.", "movie-recommend", "LLM")
+    llm_protocol: Literal["movie-recommend", "openai"] = setting(
+        "movie-recommend",
+        "How the LLM server is spoken to: the predecessor's way, or chat completions as vLLM, llama.cpp, Ollama and gateways offer them.",
+        "movie-recommend or openai",
+        "LLM",
+    )
+    llm_model: str = setting("", "Model to ask for; needed with `openai`.", "the model's name at the server", "LLM")
+    llm_api_key: SecretStr = setting(SecretStr(""), "Key for the LLM server, sent as a bearer token with `openai`.", "text", "LLM")
+    llm_temperature: Annotated[float, Field(ge=0, le=2)] = setting(0.2, "Sampling temperature, with `openai`.", "0 to 2", "LLM")
+    llm_max_tokens: Annotated[int, Field(ge=64, le=100_000)] = setting(
+        2_000, "Longest answer in tokens, with `openai`.", "64 to 100000", "LLM"
+    )
     llm_timeout: Seconds = setting(30.0, "Longest time for the LLM's whole answer, all attempts together.", SECONDS, "LLM")
     llm_max_concurrent: Annotated[int, Field(ge=1, le=10_000)] = setting(
         64, "LLM calls at one time; beyond, the fallback answers.", "1 to 10000", "LLM"
@@ -151,6 +181,7 @@ class Settings(BaseSettings):
     api_server_url: str = setting(
         "", "Address of the API server (popular films, links); empty: none.", "an http or https address", "API server"
     )
+    api_server_timeout: Seconds = setting(2.0, "Longest time that one request spends on the API server.", SECONDS, "API server")
 
     redis_url: SecretStr = setting(
         SecretStr(""),
@@ -190,7 +221,10 @@ class Settings(BaseSettings):
     catalogue_ttl: Seconds = setting(86_400.0, "Age at which the catalogue's sources are looked at again.", SECONDS, "Data")
 
     auth: OnOff | None = setting(
-        None, "Whether callers must say who they are. Default: `off` in development, else `on`.", "on or off", "Callers"
+        None,
+        "Whether callers must say who they are. Default: `on`, in development only with keys or an issuer set.",
+        "on or off",
+        "Callers",
     )
     auth_keys_file: Path | None = setting(
         None,
@@ -252,6 +286,19 @@ class Settings(BaseSettings):
     def _names(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("redis_port", mode="before")
+    @classmethod
+    def _port_of_a_cluster(cls, value: object) -> object:
+        """Pass over what Kubernetes sets for a service that is called redis."""
+        return 6379 if isinstance(value, str) and value.startswith("tcp://") else value
+
+    @field_validator("redis_host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        if any(sign in value for sign in "/@ ") or value.count(":") == 1:
+            raise ValueError
+        return value
+
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -276,7 +323,9 @@ class Settings(BaseSettings):
     @property
     def auth_on(self) -> bool:
         """Say whether callers must say who they are."""
-        return (self.auth or ("off" if self.environment == "development" else "on")) == "on"
+        if self.auth is not None:
+            return self.auth == "on"
+        return self.environment != "development" or self.auth_keys_file is not None or bool(self.auth_jwt_issuer)
 
     @property
     def rates(self) -> RateSettings:
@@ -326,6 +375,10 @@ class Settings(BaseSettings):
             breaker_failures=self.llm_breaker_failures,
             breaker_open_s=self.llm_breaker_open,
             max_reply_bytes=self.llm_max_reply_bytes,
+            model=self.llm_model,
+            api_key=self.llm_api_key.get_secret_value(),
+            temperature=self.llm_temperature,
+            max_tokens=self.llm_max_tokens,
         )
 
     @property
@@ -376,6 +429,8 @@ def misspelt(names: Iterable[str]) -> list[str]:
     known = {name.upper() for name in Settings.model_fields}
     problems = []
     for name in sorted(set(names) - known - NOT_OURS):
+        if OF_KUBERNETES.search(name):
+            continue
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.86) if len(name) >= 6 else []
         if close or name.startswith(OUR_PREFIXES):
             close = close or difflib.get_close_matches(name, known, n=1, cutoff=0.0)
@@ -392,9 +447,9 @@ def field_extra(field: FieldInfo) -> dict[str, str]:
 def settings_table() -> str:
     """Render every setting as a Markdown table, for the README."""
     lines = ["| setting | default | valid | what it does |", "| --- | --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        extra = field_extra(field)
-        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    for name, described in Settings.model_fields.items():
+        extra = field_extra(described)
+        default = described.default.get_secret_value() if isinstance(described.default, SecretStr) else described.default
         shown = "" if default in (None, "", ()) else f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
-        lines.append(f"| `{name.upper()}` | {shown} | {extra['valid']} | {field.description} |")
+        lines.append(f"| `{name.upper()}` | {shown} | {extra['valid']} | {described.description} |")
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,6 +78,17 @@ def add_film(settings: CatalogueSettings, *films: Any) -> None:
 def children() -> set[int]:
     """Return this process's children."""
     return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
+def open_generations(settings: CatalogueSettings) -> set[str]:
+    """Return the names of the compiled files that this process holds open."""
+    names = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            target = descriptor.readlink()
+            if target.parent == settings.cache_dir and ".db" in target.name:
+                names.add(target.name.removesuffix(" (deleted)"))
+    return names
 
 
 def lock_of(settings: CatalogueSettings) -> int:
@@ -202,6 +213,7 @@ async def test_a_reload_of_unchanged_sources_changes_nothing(settings: Catalogue
     async with opened(settings) as catalogue:
         before = catalogue.info
         assert await catalogue.reload() == before.generation
+        await until(lambda: bool(children()))
         await until(lambda: not children())
         assert catalogue.info == before
 
@@ -213,6 +225,8 @@ async def test_reloads_that_overlap_share_one(settings: CatalogueSettings) -> No
         try:
             targets = await asyncio.gather(*(catalogue.reload() for _ in range(20)))
             assert len(set(targets)) == 1
+            await until(lambda: bool(children()))
+            assert await catalogue.reload() == targets[0]
             assert len(children()) == 1
         finally:
             os.close(lock)
@@ -224,11 +238,15 @@ async def test_a_source_that_changes_while_another_process_compiles_is_compiled_
         add_film(settings)
         lock = lock_of(settings)
         try:
-            await catalogue.reload()
+            first = await catalogue.reload()
+            await until(lambda: bool(children()))
             add_film(settings, NEW, NEW | {"tmdb_id": 1001})
+            second = await catalogue.reload()
+            assert second != first
         finally:
             os.close(lock)
-        await until(lambda: catalogue.info.movie_count == 9)
+        await until(lambda: catalogue.info.generation == second)
+        assert catalogue.info.movie_count == 9
 
 
 async def test_no_look_up_and_no_search_fails_while_generations_change(settings: CatalogueSettings) -> None:
@@ -257,10 +275,13 @@ async def test_no_look_up_and_no_search_fails_while_generations_change(settings:
         for extra in range(1, 4):
             add_film(settings, *(NEW | {"tmdb_id": 1000 + number} for number in range(extra)))
             target = await catalogue.reload()
-            await until(lambda target=target: catalogue.info.generation == target)  # type: ignore[misc]
+            await until(lambda extra=extra: 7 + extra in served)  # type: ignore[misc]
+            assert catalogue.info.generation == target
         stop.set()
         assert all(count > 10 for count in await asyncio.gather(*busy))
-    assert {8, 9, 10} <= served
+        await until(lambda: open_generations(settings) == {next(settings.cache_dir.glob(f"*{target}.db")).name})
+    assert open_generations(settings) == set()
+    assert served == {7, 8, 9, 10}
     assert len(list(settings.cache_dir.glob("*.db"))) == 2
 
 
@@ -365,6 +386,7 @@ async def test_a_killed_compiler_at_reload_keeps_what_is_served_and_the_next_one
         add_film(settings)
         lock = lock_of(settings)
         target = await catalogue.reload()
+        await until(lambda: bool(children()))
         for child in children():
             os.kill(child, signal.SIGKILL)
         await until(lambda: "killed by signal 9" in catalogue.info.last_error)
@@ -400,7 +422,7 @@ async def test_closing_stops_a_compile_in_progress(settings: CatalogueSettings) 
         add_film(settings)
         lock = lock_of(settings)
         await catalogue.reload()
-        assert children()
+        await until(lambda: bool(children()))
     assert not children()
     os.close(lock)
 

@@ -6,8 +6,6 @@ import json
 import os
 import resource
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,7 +15,7 @@ from typing import Any
 import pytest
 
 from opuscine.catalogue.cache_folder import CacheFolder
-from opuscine.catalogue.compile import run
+from opuscine.catalogue.compile import answer, run
 from opuscine.catalogue.job import Done, Job
 from opuscine.errors import CatalogueError
 from opuscine.settings import CatalogueSettings
@@ -53,12 +51,6 @@ def test_nothing_is_left_beside_the_compiled_file(settings: CatalogueSettings) -
     assert folder.current() == done.manifest
 
 
-def test_the_target_is_named_before_the_work_and_kept(settings: CatalogueSettings) -> None:
-    named: list[tuple[str, set[str]]] = []
-    done = run(job_of(settings), on_target=lambda generation: named.append((generation, compiled_files(settings))))
-    assert named == [(done.manifest.generation, set())]
-
-
 def test_what_is_compiled_is_not_compiled_again(settings: CatalogueSettings) -> None:
     first = compile_here(settings)
     again = compile_here(settings)
@@ -88,10 +80,10 @@ def test_a_changed_source_makes_another_generation(settings: CatalogueSettings) 
 def test_a_damaged_file_is_compiled_again_once(settings: CatalogueSettings) -> None:
     first = compile_here(settings)
     job = replace(job_of(settings), damaged=first.manifest.identity)
-    again = run(job, on_target=lambda _: None)
+    again = run(job)
     assert again.compiled
     assert again.manifest.generation == first.manifest.generation
-    assert not run(job, on_target=lambda _: None).compiled
+    assert not run(job).compiled
 
 
 def test_the_same_sources_give_the_same_titles_whoever_compiles(settings: CatalogueSettings, tmp_path: Path) -> None:
@@ -192,28 +184,17 @@ def test_a_full_disk_is_a_clear_error(tmp_path: Path) -> None:
     assert not compiled_files(settings)
 
 
-def start_compiler(job: bytes) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "opuscine.catalogue.compile"], input=job, capture_output=True, timeout=60, check=False
-    )
+def test_as_a_process_it_answers_with_the_result(settings: CatalogueSettings) -> None:
+    status, answered = answer(job_of(settings).to_json())
+    done = Done.from_json(json.loads(answered)["done"])
+    assert (status, done.compiled, compiled_files(settings)) == (0, True, {done.manifest.file})
 
 
-def test_as_a_process_it_says_its_target_and_the_result(settings: CatalogueSettings) -> None:
-    ended = start_compiler(replace(job_of(settings), in_background=True).to_json())
-    target, answer = map(json.loads, ended.stdout.splitlines())
-    done = Done.from_json(answer["done"])
-    assert (ended.returncode, target) == (0, {"target": done.manifest.generation})
-    assert done.compiled
-    assert done.peak_mib > 0
-    assert compiled_files(settings) == {done.manifest.file}
-
-
-def test_as_a_process_it_says_what_is_wrong_without_a_traceback(settings: CatalogueSettings, tmp_path: Path) -> None:
+def test_as_a_process_it_answers_with_what_is_wrong(settings: CatalogueSettings, tmp_path: Path) -> None:
     (tmp_path / "films.json").write_text("[]", encoding="utf-8")
-    ended = start_compiler(job_of(settings).to_json())
-    assert ended.returncode == 1
-    assert ended.stderr == b""
-    assert "MOVIES_DATA_FILE" in json.loads(ended.stdout.splitlines()[-1])["error"]
+    status, answered = answer(job_of(settings).to_json())
+    assert status == 1
+    assert "MOVIES_DATA_FILE" in json.loads(answered)["error"]
 
 
 def test_a_job_and_its_result_survive_the_pipe(settings: CatalogueSettings, tmp_path: Path) -> None:

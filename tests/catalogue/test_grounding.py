@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opuscine.catalogue.grounding import RUNGS, SCORES, Grounded, TitleIndex, ground
-from opuscine.catalogue.titles import TitleEntry, TitleRole, title_key
+from opuscine.catalogue.spelling import Spelling
+from opuscine.catalogue.titles import TitleEntry, TitleRole, plain_title, title_key
+from opuscine.catalogue.variants import Form, Variant, VariantEntry, spelling_of, variants_borne
 from opuscine.model import Film, Kind, MatchMethod, Suggestion, TitleRef
 
 
@@ -27,11 +29,18 @@ class ListedTitles(TitleIndex):
         self.films = {film.ref: film for film in films}
         self.asked: list[TitleRef] = []
         self._entries: dict[str, list[TitleEntry]] = {}
+        self._variants: dict[str, list[VariantEntry]] = {}
+        self._spelt: list[Spelling] = []
         for film in self.films.values():
             roles: list[tuple[TitleRole, str]] = [("title", film.title), ("original", film.original_title)]
             for role, title in roles + [("alias", alias) for alias in film.aliases]:
                 if key := title_key(title):
                     self._entries.setdefault(key, []).append(TitleEntry(film.ref, film.year, role, film.popularity))
+                    variants = variants_borne(plain_title(title)) or (Variant(key, Form.WHOLE),)
+                    for variant in {*variants, Variant(key, Form.WHOLE)}:
+                        self._variants.setdefault(variant.key, []).append(VariantEntry(film.ref, film.year, variant.form))
+                    if film.year:
+                        self._spelt.append(Spelling(film.ref, film.year, spelling_of(plain_title(title), key)))
 
     def get(self, ref: TitleRef) -> Film | None:
         self.asked.append(ref)
@@ -43,6 +52,12 @@ class ListedTitles(TitleIndex):
 
     def titles_by_key(self, key: str) -> Sequence[TitleEntry]:
         return self._entries.get(key, [])[:: self._step]
+
+    def titles_by_variant(self, key: str) -> Sequence[VariantEntry]:
+        return self._variants.get(key, [])[:: self._step]
+
+    def titles_spelt_like(self, spelling: str, year: int) -> Sequence[Spelling]:  # noqa: ARG002
+        return [entry for entry in self._spelt if entry.year == year][:: self._step]
 
 
 def work(number: int, title: str, year: int | None = None, kind: Kind = Kind.MOVIE, **more: Any) -> Film:

@@ -152,6 +152,13 @@ def test_words_that_occur_together_come_before_those_that_occur_alone(reader: Ca
     assert ids(reader, text="좀비 열차")[0] == 2
 
 
+def test_common_words_that_occur_together_are_found_among_the_many_with_one_of_them(tmp_path: Path) -> None:
+    films = [{"id": number, "title": f"{word} {number}", "popularity": 9.0} for number, word in enumerate(["사랑", "전쟁"] * 400, start=1)]
+    films.append({"id": 5000, "title": "전쟁과 사랑", "popularity": 0.1})
+    with opened(write_sources(tmp_path, films=films, series=[])) as found:
+        assert ids(found, text="없는말 사랑 그 전쟁", limit=1) == [5000]
+
+
 def test_a_text_of_signs_counts_as_no_text(reader: CatalogueReader) -> None:
     assert reader.search(SearchQuery(text="?!"), today=TODAY).total == 9
 

@@ -72,7 +72,7 @@ async def main(url, start_at, for_s, requests):
     first_answered = last_asked = time.time()
     if requests:
         verdicts += await asyncio.gather(*(limiter.check("caller", RedisBudget(5)) for _ in range(requests - 1)))
-    while last_asked < first_asked + for_s:
+    while last_asked < first_asked + for_s or (for_s and verdicts[-1].allowed):  # to a refusal: then nothing is left over
         last_asked = time.time()
         verdicts.append(await limiter.check("caller", RedisBudget(5)))
     times = [first_asked, first_answered, last_asked, time.time()]
@@ -111,29 +111,63 @@ def test_two_processes_together_admit_one_rate(server: RedisServer) -> None:
 @given(
     st.sampled_from([(1, 1), (64, 1), (7, 60), (100, 60), (3, 1), (999, 3600), (100_000, 1), (99_991, 86_400), (13, 86_400)]),
     st.integers(1, 100),
-    st.lists(st.one_of(st.just(0), st.integers(0, 1280).map(lambda parts: parts * 15_625)), min_size=1, max_size=25),
+    st.lists(
+        st.tuples(st.one_of(st.just(0), st.integers(0, 1280).map(lambda parts: parts * 15_625)), st.one_of(st.just(1), st.integers(1, 20))),
+        min_size=1,
+        max_size=25,
+    ),
 )
 def test_the_script_counts_like_the_exact_local_limiter(
-    running: RedisServer, limit_and_period: tuple[int, int], burst_percent: int, gaps_us: list[int]
+    running: RedisServer, limit_and_period: tuple[int, int], burst_percent: int, questions: list[tuple[int, int]]
 ) -> None:
-    """The same verdicts to the microsecond, with the script's one reading of Redis' clock replaced by a given time.
+    """The same verdicts to the microsecond, for requests alone and together, with the script's one reading of Redis' clock replaced.
 
-    Time goes in 64ths of a second, which a float holds exactly.
+    Time goes in 64ths of a second, which a float holds exactly. Keys are kept for longer than the test, whose time is not Redis'.
     """
     limit, period_s = limit_and_period
     rate = Rate(limit, period_s, max(1, limit * burst_percent // 100))
     now_us = 1_800_000_000_000_000
     local = LocalRateLimiter(rate, clock=lambda: (now_us - 1_800_000_000_000_000) / 1e6 + 1024)
-    script = _GCRA.replace("redis.call('TIME')", "{string.sub(ARGV[4], 1, 10), string.sub(ARGV[4], 11)}")
+    script = _GCRA.replace("redis.call('TIME')", "{string.sub(ARGV[5], 1, 10), string.sub(ARGV[5], 11)}")
+    script = script.replace("math.floor((tat - now) / 1000) + 1", "600000")
+    assert "600000" in script
+    assert "ARGV[5]" in script
     running.command("FLUSHALL")
-    for gap in gaps_us:
-        now_us += gap
-        allowed, remaining, retry_us, reset_us = running.command("EVAL", script, 1, "key", limit, period_s * 1_000_000, rate.burst, now_us)
-        verdict = local.check("key")
-        assert bool(allowed) == verdict.allowed
+    for gap_us, requests in questions:
+        now_us += gap_us
+        args = (limit, period_s * 1_000_000, rate.burst, requests, now_us)
+        admitted, remaining, retry_us, reset_us = running.command("EVAL", script, 1, "key", *args)
+        verdicts = [local.check("key") for _ in range(requests)]
+        verdict = verdicts[-1]
+        assert admitted == sum(verdict.allowed for verdict in verdicts)
         assert remaining == verdict.remaining
         assert retry_us == pytest.approx(verdict.retry_after_s * 1e6, abs=1.1)
         assert reset_us == pytest.approx(verdict.reset_after_s * 1e6, abs=1.1)
+
+
+async def test_a_burst_is_counted_together_and_answered_in_order(server: RedisServer) -> None:
+    """Within the budget of one request each, whatever their number, and in a few round trips."""
+    async with open_gateway(server.url) as gateway:
+        limiter = limiter_on(gateway, Rate(100, 3600, 100))
+        for caller in ("first", "second"):  # at the second time all connections are there
+            uses = gateway.info.uses
+            verdicts = await asyncio.gather(*(limiter.check(caller, gateway.budget()) for _ in range(1000)))
+            assert [verdict.allowed for verdict in verdicts] == [True] * 100 + [False] * 900
+            assert [verdict.remaining for verdict in verdicts] == [*range(99, -1, -1), *[0] * 900]
+            assert [verdict.reset_after_s for verdict in verdicts[:100]] == pytest.approx([36.0 * n for n in range(1, 101)], abs=1)
+            assert {math.ceil(verdict.retry_after_s) for verdict in verdicts[99:]} == {36}
+            assert {verdict.retry_after_s for verdict in verdicts[:99]} == {0.0}
+            assert gateway.info.uses - uses <= 3
+        assert (limiter.info.counted_locally, gateway.info.failures) == (0, {})
+
+
+async def test_a_burst_of_many_callers_is_counted_for_each(server: RedisServer) -> None:
+    async with open_gateway(server.url, budget_s=5) as gateway:
+        limiter = limiter_on(gateway, Rate(3, 3600, 3))
+        verdicts = await asyncio.gather(*(limiter.check(f"caller {number % 20}", gateway.budget()) for number in range(100)))
+        for caller in range(20):
+            assert [verdict.allowed for verdict in verdicts[caller::20]] == [True] * 3 + [False] * 2
+        assert limiter.info.counted_locally == 0
 
 
 async def test_a_key_expires_when_the_whole_burst_is_there_again(server: RedisServer) -> None:

@@ -10,6 +10,7 @@ from opuscine.errors import CatalogueUnavailableError
 from opuscine.model import Kind, OfferType, OttLink, TitleRef
 from opuscine.ott.local import LocalTier
 from opuscine.ott.repository import Availability, OttRepository
+from opuscine.ott.tier import OttAsk, TitleLinks
 from opuscine.providers.table import ProviderTable
 
 FILM = TitleRef(Kind.MOVIE, 615)
@@ -45,11 +46,16 @@ async def test_links_come_from_the_catalogue_with_its_age() -> None:
     assert found == {FILM: Availability((LINK,), "local", AS_OF), SERIES: Availability((), "none", AS_OF)}
 
 
+async def test_links_of_every_region_are_known_and_a_title_that_is_not_there_streams_nowhere() -> None:
+    tier = LocalTier(Catalogue({FILM: (LINK,)}))
+    assert await tier.find_many([FILM, SERIES], OttAsk("US")) == {FILM: TitleLinks((LINK,), AS_OF), SERIES: TitleLinks((), AS_OF)}
+
+
 async def test_a_reloaded_catalogues_age_is_the_new_one() -> None:
     catalogue = Catalogue({FILM: (LINK,)})
     tier = LocalTier(catalogue)
     catalogue.info = Info(datetime(2025, 7, 1, tzinfo=UTC))
-    assert tier.as_of == datetime(2025, 7, 1, tzinfo=UTC)
+    assert (await tier.find_many([FILM], OttAsk("KR")))[FILM].as_of == datetime(2025, 7, 1, tzinfo=UTC)
 
 
 async def test_a_closed_catalogue_is_no_error_to_the_caller() -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
+from opuscine.guard.deadline import Deadline
 from opuscine.model import Kind, OfferType, OttLink, TitleRef
-from opuscine.ott.repository import Availability, OttRepository, OttTier, TierName
+from opuscine.ott.repository import Availability, OttRepository
+from opuscine.ott.tier import LinkStore, OttAsk, OttTier, TierName, TitleLinks
 from opuscine.providers.table import ProviderTable
+from opuscine.redis_gateway import RedisBudget
+from support.manual_clock import ManualClock
 
 TABLE = ProviderTable.load()
 
@@ -29,27 +34,36 @@ NETFLIX_KR = replace(NETFLIX, link="https://www.netflix.com/kr/title/1")
 HULU = OttLink("Hulu", 15, "", 30, "https://www.hulu.com/movie/1", OfferType.FLATRATE, "US")
 
 
+NO_LINKS = cast("tuple[OttLink, ...]", (7,))
+
+
 class Tier:
-    """A tier in memory that remembers what it was asked and can be made to misbehave."""
+    """A tier in memory that remembers what it was asked and given, and can be made to misbehave."""
 
     def __init__(self, name: TierName, links: Mapping[TitleRef, Sequence[OttLink]], as_of: datetime = LOCAL_TIME) -> None:
         self.name: TierName = name
         self.as_of = as_of
         self.links = links
-        self.asked: list[tuple[list[TitleRef], str]] = []
+        self.asked: list[tuple[list[TitleRef], OttAsk]] = []
+        self.kept: dict[TitleRef, TitleLinks] = {}
         self.misbehave: Callable[[], Any] | None = None
 
-    async def find_many(self, refs: Sequence[TitleRef], region: str) -> Mapping[TitleRef, Sequence[OttLink]]:
-        self.asked.append((list(refs), region))
+    async def find_many(self, refs: Sequence[TitleRef], ask: OttAsk) -> Mapping[TitleRef, TitleLinks]:
+        self.asked.append((list(refs), ask))
         if self.misbehave:
             result = self.misbehave()
-            odd: Mapping[TitleRef, Sequence[OttLink]] = await result if asyncio.iscoroutine(result) else result
+            odd: Mapping[TitleRef, TitleLinks] = await result if asyncio.iscoroutine(result) else result
             return odd
-        return self.links
+        return {ref: TitleLinks(tuple(links), self.as_of) for ref, links in self.links.items()}
+
+    def keep(self, found: Mapping[TitleRef, TitleLinks]) -> None:
+        self.kept.update(found)
 
 
-def repository(*tiers: OttTier, tier_timeout_s: float = 5.0) -> OttRepository:
-    return OttRepository(tiers, table=TABLE, tier_timeout_s=tier_timeout_s, now=lambda: NOW)
+def repository(
+    *tiers: OttTier, store: LinkStore | None = None, tier_timeout_s: float = 5.0, clock: Callable[[], float] = time.monotonic
+) -> OttRepository:
+    return OttRepository(tiers, table=TABLE, store=store, tier_timeout_s=tier_timeout_s, now=lambda: NOW, clock=clock)
 
 
 def fail() -> None:
@@ -62,9 +76,9 @@ async def test_every_title_asked_for_is_answered_in_order() -> None:
     assert list(found.items()) == [
         (OTHER, Availability((), "none", LOCAL_TIME)),
         (SERIES, Availability((NETFLIX,), "local", LOCAL_TIME)),
-        (FILM, Availability((), "none", LOCAL_TIME)),
+        (FILM, Availability((), "none", NOW)),
     ]
-    assert tier.asked == [([OTHER, SERIES, FILM], "KR")]
+    assert tier.asked == [([OTHER, SERIES, FILM], OttAsk("KR"))]
 
 
 async def test_nothing_asked_asks_nobody() -> None:
@@ -86,9 +100,9 @@ async def test_what_a_tier_lacks_in_the_region_falls_through() -> None:
     assert found == {
         FILM: Availability((NETFLIX,), "api", API_TIME),
         SERIES: Availability((NETFLIX,), "local", LOCAL_TIME),
-        OTHER: Availability((), "none", LOCAL_TIME),
+        OTHER: Availability((), "none", NOW),
     }
-    assert api.asked == [([FILM, OTHER], "KR")]
+    assert api.asked == [([FILM, OTHER], OttAsk("KR"))]
 
 
 async def test_a_later_tier_is_not_asked_when_nothing_is_missing() -> None:
@@ -105,14 +119,14 @@ async def test_no_tier_at_all_knows_nothing_now() -> None:
     assert await repository().find_many([FILM], "KR") == {FILM: Availability((), "none", NOW)}
 
 
-@pytest.mark.parametrize("misbehave", [fail, lambda: None, lambda: {FILM: 7}, lambda: {FILM: [7]}])
+@pytest.mark.parametrize("misbehave", [fail, lambda: None, lambda: {FILM: 7}, lambda: {FILM: TitleLinks(NO_LINKS, NOW)}])
 async def test_a_broken_tier_is_passed_over(misbehave: Callable[[], Any]) -> None:
     local = Tier("local", {})
     local.misbehave = misbehave
     api = Tier("api", {FILM: [NETFLIX]}, API_TIME)
     assert await repository(local, api).find_many([FILM, OTHER], "KR") == {
         FILM: Availability((NETFLIX,), "api", API_TIME),
-        OTHER: Availability((), "none", API_TIME),
+        OTHER: Availability((), "none", NOW),
     }
 
 
@@ -153,11 +167,12 @@ async def test_a_caller_that_leaves_is_not_taken_for_a_tiers_failure() -> None:
 
 
 async def test_trouble_is_logged_once_and_so_is_its_end() -> None:
-    tier, steady = Tier("redis", {}), Tier("api", {})
-    asked = repository(tier, steady)
+    tier, steady, clock = Tier("redis", {}), Tier("api", {}), ManualClock()
+    asked = repository(tier, steady, clock=clock)
     with capture_logs() as lines:
         for misbehave in (fail, fail, None, None, fail):
             tier.misbehave = misbehave
+            clock.advance(1)
             await asked.find_many([FILM], "KR")
     assert [(line["event"], line["log_level"], line["tier"]) for line in lines] == [
         ("ott_tier_failed", "warning", "redis"),
@@ -165,6 +180,73 @@ async def test_trouble_is_logged_once_and_so_is_its_end() -> None:
         ("ott_tier_failed", "warning", "redis"),
     ]
     assert "ConnectionResetError" in lines[0]["error"]
+
+
+async def test_trouble_that_comes_and_goes_is_one_line_a_second() -> None:
+    tier, clock = Tier("redis", {}), ManualClock()
+    asked = repository(tier, clock=clock)
+    with capture_logs() as lines:
+        for number in range(100):
+            tier.misbehave = fail if number % 2 else None
+            clock.advance(0.04)
+            await asked.find_many([FILM], "KR")
+    assert 3 <= len(lines) <= 4
+
+
+async def test_every_tier_is_told_what_finding_may_cost() -> None:
+    local, api = Tier("local", {}), Tier("api", {})
+    budget, deadline = RedisBudget(0.05), Deadline(2.0)
+    await repository(local, api).find_many([FILM], "KR", budget=budget, deadline=deadline, headers={"X-Request-Id": "1"})
+    [(_, ask)] = local.asked
+    assert (ask.budget, ask.deadline, ask.headers) == (budget, deadline, {"X-Request-Id": "1"})
+    assert api.asked == local.asked
+
+
+async def test_a_title_that_streams_nowhere_is_so_as_of_the_first_tier_that_knows_it() -> None:
+    found = await repository(Tier("local", {}), Tier("redis", {FILM: [HULU]}, LOCAL_TIME), Tier("api", {FILM: []}, API_TIME)).find_many(
+        [FILM, OTHER], "KR"
+    )
+    assert found == {FILM: Availability((), "none", LOCAL_TIME), OTHER: Availability((), "none", NOW)}
+
+
+async def test_what_a_later_tier_finds_is_written_back_with_all_its_regions() -> None:
+    local, redis = Tier("local", {SERIES: [NETFLIX]}), Tier("redis", {})
+    api = Tier("api", {FILM: [NETFLIX, HULU], OTHER: [HULU]}, API_TIME)
+    await repository(local, redis, api, store=redis).find_many([FILM, SERIES, OTHER], "KR")
+    assert redis.kept == {FILM: TitleLinks((NETFLIX, HULU), API_TIME), OTHER: TitleLinks((HULU,), API_TIME)}
+
+
+async def test_regions_that_only_the_store_knows_stay_and_the_row_is_as_old_as_they_are() -> None:
+    redis, api = Tier("redis", {FILM: [HULU]}, LOCAL_TIME), Tier("api", {FILM: [NETFLIX]}, API_TIME)
+    await repository(redis, api, store=redis).find_many([FILM], "KR")
+    assert redis.kept == {FILM: TitleLinks((NETFLIX, HULU), LOCAL_TIME)}
+
+
+async def test_what_the_store_has_already_is_not_written_again() -> None:
+    """Else a title asked for in a region that nobody has would keep its row alive for ever."""
+    redis, api = Tier("redis", {FILM: [HULU]}, LOCAL_TIME), Tier("api", {FILM: [HULU], OTHER: []}, API_TIME)
+    await repository(redis, api, store=redis).find_many([FILM, OTHER], "KR")
+    assert redis.kept == {}
+
+
+async def test_a_store_that_did_not_answer_is_not_written_to() -> None:
+    """What could not be read might be overwritten by less."""
+    redis, api = Tier("redis", {}), Tier("api", {FILM: [NETFLIX]})
+    redis.misbehave = fail
+    found = await repository(redis, api, store=redis).find_many([FILM], "KR")
+    assert (found[FILM].source, redis.kept) == ("api", {})
+
+
+async def test_a_store_that_cannot_keep_costs_the_caller_nothing() -> None:
+    class Full(Tier):
+        def keep(self, found: Mapping[TitleRef, TitleLinks]) -> None:
+            raise MemoryError(f"no room for {len(found)}")
+
+    redis = Full("redis", {})
+    with capture_logs() as lines:
+        found = await repository(redis, Tier("api", {FILM: [NETFLIX]}), store=redis).find_many([FILM], "KR")
+    assert found[FILM].links == (NETFLIX,)
+    assert [(line["event"], line["tier"]) for line in lines] == [("ott_tier_failed", "redis")]
 
 
 async def test_without_a_clock_the_time_is_the_real_one_in_utc() -> None:

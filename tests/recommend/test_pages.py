@@ -1,91 +1,134 @@
-"""Page N is a slice of one list, no page repeats another's film, and lists are forgotten in time."""
+"""No page is asked for twice, none repeats another's film, and what is remembered is forgotten in time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
+
 from opuscine.model import Film, Kind, Match, MatchMethod, Recommendation, RecommendedFilm, Source, TitleRef
-from opuscine.recommend.pages import FilmList, FilmLists, page_of
+from opuscine.recommend.pages import Pages, PageStore
 from support.manual_clock import ManualClock
 
 SAID = Recommendation(films=(), total=0, source=Source.LLM, method="llm")
 
 
-def films(numbers: Iterable[int]) -> list[RecommendedFilm]:
+def films(numbers: Iterable[int]) -> tuple[RecommendedFilm, ...]:
     """Make films with these ids."""
-    return [RecommendedFilm(Film(TitleRef(Kind.MOVIE, n), f"Film {n}"), Match(MatchMethod.ID, 1.0)) for n in numbers]
+    return tuple(RecommendedFilm(Film(TitleRef(Kind.MOVIE, n), f"Film {n}"), Match(MatchMethod.ID, 1.0)) for n in numbers)
 
 
-def ids(found: Iterable[RecommendedFilm]) -> list[int]:
+def ids(found: Iterable[RecommendedFilm] | None) -> list[int] | None:
     """Return the ids of films."""
-    return [item.film.ref.id for item in found]
+    return None if found is None else [item.film.ref.id for item in found]
 
 
-def test_a_film_is_added_once() -> None:
-    kept = FilmList()
-    assert kept.add(films([1, 2, 2, 3])) == 3
-    assert kept.add(films([3, 4])) == 1
-    assert ids(kept.films) == [1, 2, 3, 4]
+def test_a_page_is_what_the_model_gave_for_it_each_film_once() -> None:
+    pages = Pages(10)
+    pages.add(1, films([1, 2, 2, 3]))
+    assert ids(pages.page(1)) == [1, 2, 3]
+    assert pages.page(2) is None
 
 
-def test_pages_follow_each_other_without_a_gap_even_where_one_is_short() -> None:
-    kept = FilmList()
-    kept.add(films(range(8)))  # the model was asked for 10 and two could not be grounded
-    assert ids(kept.slice(1, 10)) == list(range(8))
-    assert not kept.has(2, 10)
-    kept.add(films(range(8, 18)))
-    assert ids(kept.slice(2, 10)) == list(range(8, 18))
-    assert ids(kept.slice(1, 10)) == list(range(8))
+def test_a_page_does_not_repeat_the_films_of_others() -> None:
+    pages = Pages(3)
+    pages.add(1, films([1, 2, 3]))
+    pages.add(2, films([3, 4, 1, 5]))
+    assert ids(pages.page(2)) == [4, 5]
 
 
-def test_a_page_is_there_when_the_list_reaches_it_or_the_model_has_no_more() -> None:
-    kept = FilmList()
-    kept.add(films(range(30)))
-    assert kept.has(1, 20)
-    assert not kept.has(2, 20)
-    kept.exhausted = True
-    assert kept.has(2, 20)
-    assert ids(kept.slice(2, 20)) == list(range(20, 30))
+def test_what_a_page_has_no_room_for_begins_the_next() -> None:
+    pages = Pages(2)
+    pages.add(1, films([1, 2, 3, 4, 5]))
+    assert ids(pages.page(1)) == [1, 2]
+    assert ids(pages.page(2)) == [3, 4]
+    assert pages.page(3) is None  # one film is left, which does not fill it
+    pages.add(3, films([1, 6, 7]))
+    assert ids(pages.page(3)) == [5, 6]
 
 
-def test_a_list_may_begin_with_a_later_page() -> None:
-    kept = FilmList(base=40)
-    kept.add(films(range(20)))
-    assert kept.has(3, 20)
-    assert ids(kept.slice(3, 20)) == list(range(20))
+def test_pages_may_be_asked_for_in_any_order() -> None:
+    pages = Pages(2)
+    pages.add(5, films([9, 10]))
+    pages.add(1, films([1, 9, 2]))
+    assert ids(pages.page(5)) == [9, 10]
+    assert ids(pages.page(1)) == [1, 2]
+    assert pages.page(3) is None
 
 
-def test_a_slice_counts_all_films_known_and_says_whether_it_is_remembered() -> None:
-    kept = FilmList(total=100, last=SAID)
-    kept.add(films(range(5)))
-    assert page_of(kept, 1, 5, cached=False).total == 100
-    assert page_of(kept, 1, 5, cached=True).source is Source.CACHE
+def test_a_page_that_was_shown_stays_as_it_was() -> None:
+    pages = Pages(2)
+    pages.add(1, films([1, 2]))
+    pages.add(1, films([3, 4]))
+    assert ids(pages.page(1)) == [1, 2]
 
 
-def test_lists_are_forgotten_after_their_time_counted_from_the_first_page() -> None:
+def test_beyond_the_last_page_there_is_nothing_and_nobody_is_asked() -> None:
+    pages = Pages(2, last=2)
+    pages.add(1, films([1, 2]))
+    assert pages.page(2) is None
+    assert pages.page(3) == ()
+
+
+def test_what_others_learnt_of_a_wish_is_taken_over() -> None:
+    ours, theirs = Pages(2), Pages(2)
+    theirs.add(1, films([1, 2]))
+    ours.take_over(theirs)
+    ours.add(2, films([2, 3]))
+    assert (ids(ours.page(1)), ids(ours.page(2))) == ([1, 2], [3])
+
+
+def test_a_page_is_shown_with_all_films_known_and_where_it_comes_from() -> None:
+    pages = Pages(2, said=SAID, total=100)
+    pages.add(1, films([1, 2, 3]))
+    assert pages.show(1, cached=False).total == 100
+    assert pages.show(1, cached=True).source is Source.CACHE
+    pages.total = 0
+    assert pages.show(1, cached=False).total == 3
+    with pytest.raises(ValueError, match="nothing was said"):
+        Pages(2).show(1, cached=False)
+
+
+def test_pages_are_forgotten_after_their_time_counted_from_the_first() -> None:
     clock = ManualClock()
-    lists = FilmLists(ttl_s=10, clock=clock)
-    kept = FilmList()
-    lists.keep("wish", kept)
+    store = PageStore(ttl_s=10, clock=clock)
+    pages = Pages(2)
+    store.keep("wish", pages)
     clock.advance(9)
-    lists.keep("wish", kept)
-    assert lists.get("wish") is kept
+    store.keep("wish", pages)
+    assert store.get("wish") is pages
     clock.advance(1)
-    assert lists.get("wish") is None
-    assert len(lists) == 0
+    assert store.get("wish") is None
+    assert len(store) == 0
 
 
-def test_the_list_used_least_recently_goes_first() -> None:
-    lists = FilmLists(ttl_s=10, clock=ManualClock(), capacity=2)
+def test_new_pages_of_a_wish_begin_a_new_time() -> None:
+    clock = ManualClock()
+    store = PageStore(ttl_s=10, clock=clock)
+    store.keep("wish", Pages(2))
+    clock.advance(9)
+    anew = Pages(2)
+    store.keep("wish", anew)
+    clock.advance(9)
+    assert store.get("wish") is anew
+
+
+def test_the_wish_asked_for_least_recently_goes_first_when_there_are_too_many_films() -> None:
+    store = PageStore(ttl_s=10, clock=ManualClock(), max_films=5)
     for name in ("a", "b"):
-        lists.keep(name, FilmList())
-    assert lists.get("a") is not None
-    lists.keep("c", FilmList())
-    assert lists.get("b") is None
-    assert lists.get("a") is not None
+        pages = Pages(10)
+        pages.add(1, films(range(2)))
+        store.keep(name, pages)
+    assert store.get("a") is not None
+    pages = Pages(10)
+    pages.add(1, films(range(2)))
+    store.keep("c", pages)
+    assert store.get("b") is None
+    assert store.get("a") is not None
+    assert store.get("c") is not None
 
 
 def test_zero_seconds_keep_nothing() -> None:
-    lists = FilmLists(ttl_s=0, clock=ManualClock())
-    lists.keep("wish", FilmList())
-    assert lists.get("wish") is None
+    store = PageStore(ttl_s=0, clock=ManualClock())
+    store.keep("wish", Pages(2))
+    assert store.get("wish") is None

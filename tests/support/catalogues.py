@@ -157,7 +157,7 @@ def job_of(settings: CatalogueSettings) -> Job:
 
 def compile_here(settings: CatalogueSettings) -> Done:
     """Compile in this process."""
-    return run(job_of(settings), on_target=lambda _: None)
+    return run(job_of(settings))
 
 
 @contextmanager

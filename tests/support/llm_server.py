@@ -229,6 +229,8 @@ class LlmServer:
         app = web.Application(client_max_size=2**24)
         app.router.add_post(f"{self.prefix}/movie-recommend", self._ask)
         app.router.add_get(f"{self.prefix}/health", self._health)
+        app.router.add_post(f"{self.prefix}/v1/chat/completions", self._ask)
+        app.router.add_get(f"{self.prefix}/v1/models", self._health)
         app.router.add_route("*", "/{anything:.*}", self._stray)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.01)
         await self._runner.setup()

@@ -1,8 +1,8 @@
 """Compile the JSON sources into one SQLite file, streaming, in a process of its own.
 
-`python -m opuscine.catalogue.compile` reads a job as JSON from standard input and writes one JSON object a line to standard
-output: first `{"target": generation}`, at last `{"done": …}` or `{"error": text}`. A process of its own, so that no event loop
-stalls and its memory goes back; under a file lock, so that any number of workers that start at once compile once.
+`python -m opuscine.catalogue.compile` reads a job as JSON from standard input and writes `{"done": …}` or `{"error": text}` to
+standard output. A process of its own, so that no event loop stalls and its memory goes back; under a file lock, so that any
+number of workers that start at once compile once.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import resource
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ijson
 
@@ -26,11 +26,13 @@ from opuscine.catalogue.cache_folder import CacheFolder, Manifest
 from opuscine.catalogue.genres import genre_mask
 from opuscine.catalogue.job import Done, Job, Skip
 from opuscine.catalogue.records import Record, RecordError, describe, read_record
-from opuscine.catalogue.schema import APPLICATION_ID, FILM_COLUMNS, INDEXES, KIND_NUMBER, LIST_SEPARATOR, SCHEMA
+from opuscine.catalogue.schema import APPLICATION_ID, FILM_COLUMNS, INDEXES, KIND_NUMBER, LIST_SEPARATOR, SCHEMA, shelf
 from opuscine.catalogue.source_stream import SourceStream
-from opuscine.catalogue.sources import SourceFile, Stamp, content_digest, digest_of, stamps
-from opuscine.catalogue.titles import title_key
+from opuscine.catalogue.sources import SourceFile, digest_of, generation_of
+from opuscine.catalogue.spelling import can_be_compared
+from opuscine.catalogue.titles import key_of, plain_title
 from opuscine.catalogue.tokens import index_name_tokens, index_tokens
+from opuscine.catalogue.variants import Variant, spelling_of, variants_borne
 from opuscine.codec import dumps
 from opuscine.errors import CatalogueError
 from opuscine.model import Film, Kind, OttLink
@@ -51,6 +53,8 @@ _CACHE_KIB = 32_768
 _STAGE = f"""
 CREATE TABLE stage.film ({FILM_COLUMNS}, links, offers, UNIQUE (kind, id));
 CREATE TABLE stage.title_key (key, role, place, kind, id, year, popularity);
+CREATE TABLE stage.variant (key, place, form, kind, id, year);
+CREATE TABLE stage.spelling (shelf, spelling, kind, id);
 CREATE TABLE stage.availability (region, provider, place);
 """
 _INSERT_FILM = "INSERT OR IGNORE INTO stage.film VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -59,40 +63,40 @@ _INSERT_LINKS = "INSERT INTO links VALUES (?, ?)"
 _INSERT_FACETS = "INSERT INTO facets VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_WORDS = "INSERT INTO words (rowid, names, overview) VALUES (?, ?, ?)"
 _INSERT_KEY = "INSERT INTO stage.title_key VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_VARIANT = "INSERT INTO stage.variant VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT_SPELLING = "INSERT INTO stage.spelling VALUES (?, ?, ?, ?)"
 _INSERT_OFFER = "INSERT INTO stage.availability VALUES (?, ?, ?)"
 
-# Where a kind has no vote counts at all, every average is weighed alike, so that their order is that of the plain averages.
-_RANKED = """
+# Where a kind has no vote counts at all, every average is weighed alike, so that their order is that of the plain averages. Only
+# documentaries and TV movies (99, 10770) count a fifth: few people vote for them, mostly those who liked their subject before.
+_VOTES = "(vote_count + assumed / iif(',' || genre_ids || ',' GLOB '*,99,*' OR ',' || genre_ids || ',' GLOB '*,10770,*', 5, 1))"
+_RANKED = f"""
 WITH prior AS (SELECT avg(vote_average) AS mean FROM stage.film WHERE vote_average > 0),
      counted AS (SELECT kind, iif(max(vote_count) > 0, 0, :prior) AS assumed FROM stage.film GROUP BY kind)
-SELECT film.*, iif(film.vote_average > 0,
-    ((vote_count + assumed) * vote_average + :prior * mean) / (vote_count + assumed + :prior), 0.0) AS score
+SELECT film.*, iif(film.vote_average > 0, ({_VOTES} * vote_average + :prior * mean) / ({_VOTES} + :prior), 0.0) AS score
 FROM stage.film AS film JOIN counted ON counted.kind = film.kind CROSS JOIN prior
 ORDER BY popularity DESC, score DESC, vote_count DESC, release_date DESC, film.kind, id
-"""
+"""  # noqa: S608  constants
 
 _SORTED = """
 INSERT INTO title_keys SELECT * FROM stage.title_key ORDER BY key, role, place;
+INSERT INTO title_variants SELECT * FROM stage.variant ORDER BY key, place;
+INSERT INTO spellings SELECT * FROM stage.spelling ORDER BY shelf, spelling, kind, id;
 INSERT INTO availability SELECT region, provider, place FROM stage.availability ORDER BY region, provider, place;
 """
 
 
-def run(job: Job, *, on_target: Callable[[str], None]) -> Done:
-    """Make sure that the sources' generation is compiled and current; `on_target` hears its name before the work begins.
-
-    Waits while another process compiles, then uses what that one made.
+def run(job: Job) -> Done:
+    """Make sure that the sources' generation is compiled and current; wait while another process compiles, and use what that made.
 
     Raises:
         CatalogueError: a source or the cache folder cannot be used. The generation that was current stays so.
     """
     folder = CacheFolder(job.cache_dir, job.sources, job.region)
     folder.prepare()
-    generation, read = _generation(job)
-    on_target(generation)
     try:
         with folder.locked():
-            if stamps(job.sources) != read:  # changed while another process compiled
-                generation, read = _generation(job)
+            generation, read = generation_of(job.sources, job.region)
             current = folder.current()
             if current is None or current.generation != generation or current.identity == job.damaged:
                 return _compile(job, folder)
@@ -114,11 +118,6 @@ def _unwritable(job: Job, what: str | None) -> CatalogueError:
     )
 
 
-def _generation(job: Job) -> tuple[str, tuple[Stamp, ...]]:
-    digests, read = zip(*map(content_digest, job.sources), strict=True)
-    return digest_of(digests, job.region), read
-
-
 def _compile(job: Job, folder: CacheFolder) -> Done:
     started = time.monotonic()
     folder.drop_partial()
@@ -128,7 +127,7 @@ def _compile(job: Job, folder: CacheFolder) -> Done:
             compiler = _Compiler(database, ProviderTable.load(), job.region)
             streams = [compiler.stage(source) for source in job.sources]
             compiler.rank()
-            # Not the generation that was asked for, if a source was changed since: a file is named by what it holds.
+            # Hashed again while it was read: a file is named by what it holds, even if a source changed meanwhile.
             generation = digest_of([stream.digest for stream in streams], job.region)
             compiler.finish(generation)
         read = tuple(stream.stamp for stream in streams if stream.stamp is not None)
@@ -240,7 +239,10 @@ class _Compiler:
         insert(_INSERT_LINKS, ((place, row[15]) for place, row in batch if row[15] is not None))
         insert(_INSERT_FACETS, (_facet_row(place, row) for place, row in batch))
         insert(_INSERT_WORDS, (_word_row(place, row) for place, row in batch))
-        insert(_INSERT_KEY, (key for place, row in batch for key in _key_rows(place, row)))
+        named = [(place, row, _read_names(row)) for place, row in batch]
+        insert(_INSERT_KEY, (key for place, row, names in named for key in _key_rows(place, row, names)))
+        insert(_INSERT_VARIANT, (variant for place, row, names in named for variant in _variant_rows(place, row, names)))
+        insert(_INSERT_SPELLING, (spelling for _, row, names in named for spelling in _spelling_rows(row, names)))
         insert(_INSERT_OFFER, (offer for place, row in batch for offer in _offer_rows(place, row)))
 
 
@@ -282,14 +284,44 @@ def _word_row(place: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
     return (place, " ".join(map(index_name_tokens, dict.fromkeys(_names(row)))), index_tokens(row[5]))
 
 
-def _key_rows(place: int, row: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """Yield each key of a title once, in its best role."""
-    roles: dict[str, int] = {}
+class _Name(NamedTuple):
+    """A title, original title or alias, as it is looked up."""
+
+    role: int
+    key: str
+    variants: tuple[Variant, ...]
+    spelling: str
+
+
+def _read_names(row: tuple[Any, ...]) -> list[_Name]:
+    """Return the names of a title, each key once, in its best role."""
+    names: dict[str, _Name] = {}
     for role, name in enumerate(_names(row)):
-        if key := title_key(name):
-            roles.setdefault(key, min(role, 2))
-    for key, role in roles.items():
-        yield (key, role, place, row[0], row[1], _year(row[6]), row[11])
+        if name and (key := key_of(plain := plain_title(name))) and key not in names:
+            names[key] = _Name(min(role, 2), key, variants_borne(plain), spelling_of(plain, key))
+    return list(names.values())
+
+
+def _key_rows(place: int, row: tuple[Any, ...], names: Iterable[_Name]) -> Iterator[tuple[Any, ...]]:
+    year = _year(row[6])
+    for name in names:
+        yield (name.key, name.role, place, row[0], row[1], year, row[11])
+
+
+def _variant_rows(place: int, row: tuple[Any, ...], names: list[_Name]) -> Iterator[tuple[Any, ...]]:
+    """Yield each further key of a title once, as its surest form."""
+    forms: dict[str, int] = {}
+    for variant in (variant for name in names for variant in name.variants):
+        forms[variant.key] = min(variant.form, forms.get(variant.key, variant.form))
+    for key in forms.keys() - {name.key for name in names} if forms else ():
+        yield (key, place, forms[key], row[0], row[1], _year(row[6]))
+
+
+def _spelling_rows(row: tuple[Any, ...], names: Iterable[_Name]) -> Iterator[tuple[Any, ...]]:
+    year = _year(row[6])
+    for spelling in {name.spelling for name in names if can_be_compared(name.spelling)} if year else ():
+        yield (shelf(year, backwards=False), spelling, row[0], row[1])
+        yield (shelf(year, backwards=True), spelling[::-1], row[0], row[1])
 
 
 def _offers(links: Iterable[OttLink], table: ProviderTable) -> str:
@@ -308,31 +340,21 @@ def _offer_rows(place: int, row: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
         yield (region, int(provider), place)
 
 
-def main() -> int:
-    """Run the job on standard input."""
+def answer(data: bytes) -> tuple[int, bytes]:
+    """Run an encoded job; return the exit status and the encoded answer."""
     if ijson.backend != "yajl2_c":
-        return _answer({"error": f"ijson runs on its {ijson.backend} backend, 17 times slower; install ijson from a wheel"}, status=1)
-    job = Job.from_json(sys.stdin.buffer.read())
-    # Large sorts of SQLite belong where there is room for the result, not in /tmp.
-    os.environ["SQLITE_TMPDIR"] = str(job.cache_dir)
+        return 1, dumps({"error": f"ijson runs on its {ijson.backend} backend, 17 times slower; install ijson from a wheel"})
+    job = Job.from_json(data)
     if job.in_background:
-        os.nice(10)
+        with suppress(OSError):  # a sandbox may forbid it
+            os.nice(10)
     try:
-        done = run(job, on_target=lambda generation: _say({"target": generation}))
+        return 0, dumps({"done": run(job).to_json()})
     except CatalogueError as error:
-        return _answer({"error": str(error)}, status=1)
-    return _answer({"done": done.to_json()}, status=0)
-
-
-def _answer(values: dict[str, Any], *, status: int) -> int:
-    _say(values)
-    return status
-
-
-def _say(values: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(dumps(values) + b"\n")
-    sys.stdout.buffer.flush()
+        return 1, dumps({"error": str(error)})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status, answered = answer(sys.stdin.buffer.read())
+    sys.stdout.buffer.write(answered)
+    sys.exit(status)

@@ -18,6 +18,9 @@ FILM_COLUMNS = (
 
 # `place` is a work's place by popularity in all tables: rows of a search come most popular first, and a broad one can stop early.
 # 0 stands for an unknown year or genres, "" for unknown countries. Roles of a title key: 0 title, 1 original title, 2 alias.
+# `title_variants` holds only keys that no title of the work has itself; its forms are those of `variants.Form`. `spellings` holds
+# the titles of works of a known year twice, forwards and backwards, so that a beginning and an end can be looked up: a shelf is a
+# year and a direction.
 SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE titles (place INTEGER PRIMARY KEY, {FILM_COLUMNS});
@@ -26,6 +29,8 @@ CREATE TABLE facets (place INTEGER PRIMARY KEY, kind INT, year INT, genres INT, 
 CREATE VIRTUAL TABLE words USING fts5(names, overview, content='', tokenize='unicode61 remove_diacritics 0');
 CREATE TABLE title_keys (key TEXT, role INT, place INT, kind INT, id INT, year INT, popularity REAL, PRIMARY KEY (key, role, place))
   WITHOUT ROWID;
+CREATE TABLE title_variants (key TEXT, place INT, form INT, kind INT, id INT, year INT, PRIMARY KEY (key, place)) WITHOUT ROWID;
+CREATE TABLE spellings (shelf INT, spelling TEXT, kind INT, id INT, PRIMARY KEY (shelf, spelling, kind, id)) WITHOUT ROWID;
 CREATE TABLE availability (region TEXT, provider INT, place INT, PRIMARY KEY (region, provider, place)) WITHOUT ROWID;
 """
 
@@ -36,3 +41,8 @@ CREATE INDEX facets_score ON facets (score DESC, place);
 CREATE INDEX facets_date ON facets (release_date DESC, place);
 INSERT INTO words (words) VALUES ('optimize');
 """
+
+
+def shelf(year: int, *, backwards: bool) -> int:
+    """Number the titles of a year, spelt in one direction."""
+    return 2 * year + backwards

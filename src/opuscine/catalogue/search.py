@@ -10,7 +10,7 @@ from typing import Literal
 
 from opuscine.catalogue.genres import genre_mask, related
 from opuscine.catalogue.schema import KIND_NUMBER
-from opuscine.catalogue.tokens import Place, Term, fold, join_syllables
+from opuscine.catalogue.tokens import Place, Term, fold, join_syllables, terms
 from opuscine.model import Film, Kind, TitleRef
 
 Order = Literal["relevance", "best", "newest", "popular"]
@@ -22,6 +22,7 @@ MAX_TEXT = 2_000
 MAX_LIMIT = 1_000
 
 _MAX_NUMBER = 2**31 - 1
+_HOLDERS = "f.place IN (SELECT rowid FROM words WHERE words MATCH ?)"
 # A title that covers less than this share of what the best one covers is left out of a search for words.
 _LEAST_SHARE = 0.5
 _POPULARITY_SHARE = 0.2
@@ -44,14 +45,24 @@ class SearchQuery:
     text: str = ""  # free words; nothing in them is syntax
     genre_ids: tuple[int, ...] = ()  # any of them, genres that mean the same for films and series included
     all_genres: bool = False  # all of `genre_ids`
+    genre_groups: tuple[tuple[int, ...], ...] = ()  # of each group at least one, beside `genre_ids`
     exclude_genre_ids: tuple[int, ...] = ()
     year_from: int | None = None
     year_to: int | None = None
+    years: tuple[tuple[int | None, int | None], ...] = ()  # in any of these spans, beside `year_from` and `year_to`
     countries: tuple[str, ...] = ()  # any of them; ISO 3166-1 alpha-2
+    exclude_countries: tuple[str, ...] = ()  # where a work comes from first
     kind: Kind | None = None
     provider_ids: tuple[int, ...] = ()  # streams at any of them in `region`
     region: str = "KR"
     exclude: tuple[TitleRef, ...] = ()  # titles that are not wished for; at most a few hundred
+    include_texts: tuple[str, ...] = ()  # titles hold a word at least of each
+    exclude_text: str = ""  # titles that hold any word of it are not wished for
+    # In a list by "best" each of these that a title has, and any word of the text, is worth so many points of the score (0..10).
+    favour_genre_ids: tuple[int, ...] = ()
+    favour_countries: tuple[str, ...] = ()
+    favour_text: str = ""
+    favour: float = 0.0
     order: Order = "relevance"
     limit: int = 20
     offset: int = 0
@@ -83,6 +94,18 @@ LISTED: Mapping[Order, str] = {
 }
 
 
+def listing(query: SearchQuery) -> Filter:
+    """Return how rows are listed, without words: by the query's order, where what it favours counts for more."""
+    if query.order != "best" or not query.favour:
+        return Filter(LISTED[query.order])
+    codes = _codes(query.favour_countries)
+    masks = tuple(_mask((number,)) for number in query.favour_genre_ids)
+    words = _any_word(query.favour_text)
+    favoured = ["(f.genres & ? != 0)" for _ in masks] + ["(instr(f.countries, ?) > 0)" for _ in codes] + [f"({_HOLDERS})" for _ in words]
+    points = f"f.score + {float(query.favour)} * ({' + '.join(favoured) or 0})"
+    return Filter(f"{points} DESC, f.place", (*masks, *codes, *words))
+
+
 def filters(query: SearchQuery, today: date) -> tuple[Filter, Filter | None]:
     """Return the condition of the titles that are known to fit, and that of those which may; None where nothing can be unknown."""
     sure: list[Filter] = []
@@ -96,6 +119,11 @@ def filters(query: SearchQuery, today: date) -> tuple[Filter, Filter | None]:
         # The cross join looks each of them up; `(kind, id) IN (VALUES …)` would walk the whole index.
         unwished = f"SELECT t.place FROM (VALUES {pairs}) AS v CROSS JOIN titles AS t ON t.kind = v.column1 AND t.id = v.column2"  # noqa: S608  marks only
         sure.append(Filter(f"f.place NOT IN ({unwished})", numbered))
+    sure.extend(Filter(_HOLDERS, (match,)) for text in query.include_texts for match in _any_word(text))
+    sure.extend(Filter(f"NOT ({_HOLDERS})", (match,)) for match in _any_word(query.exclude_text))
+    if query.exclude_countries:
+        codes = _codes(query.exclude_countries)
+        sure.append(Filter(f"substr(f.countries, 1, 2) NOT IN ({', '.join('?' * len(codes))})", codes))
     if query.order == "newest":
         sure.append(Filter("f.release_date <= ?", (today.isoformat(),)))
     if query.provider_ids:
@@ -119,19 +147,34 @@ def filters(query: SearchQuery, today: date) -> tuple[Filter, Filter | None]:
 def _judged(query: SearchQuery) -> list[tuple[Filter, str]]:
     """Return the conditions that need knowledge, each with the SQL that says that it is missing."""
     judged: list[tuple[Filter, str]] = []
-    if query.genre_ids:
-        groups = [_mask((number,)) for number in query.genre_ids] if query.all_genres else [_mask(query.genre_ids)]
+    groups = [_mask((number,)) for number in query.genre_ids] if query.all_genres else [_mask(query.genre_ids)] * bool(query.genre_ids)
+    groups += [_mask(group) for group in query.genre_groups]
+    if groups:
         judged.append((Filter(" AND ".join("f.genres & ? != 0" for _ in groups), tuple(groups)), "f.genres = 0"))
     if query.year_from is not None or query.year_to is not None:
         first = max(1, min(query.year_from or 1, 9999))
         last = max(0, min(9999 if query.year_to is None else query.year_to, 9999))
         judged.append((Filter("f.year BETWEEN ? AND ?", (first, last)), "f.year = 0"))
+    if query.years:
+        spans = tuple(year for first, last in query.years for year in (max(1, first or 1), min(9999, 9999 if last is None else last)))
+        anytime = " OR ".join("f.year BETWEEN ? AND ?" for _ in query.years)
+        judged.append((Filter(f"({anytime})", spans), "f.year = 0"))
     if query.countries:
-        # Codes of two letters between commas: one can't be found across two others. What is no code fits nothing.
-        codes = tuple(code.upper() if len(code) == 2 and code.isascii() else "??" for code in query.countries)
+        codes = _codes(query.countries)
         anywhere = " OR ".join("instr(f.countries, ?) > 0" for _ in codes)
         judged.append((Filter(f"({anywhere})", codes), "f.countries = ''"))
     return judged
+
+
+def _any_word(text: str) -> tuple[str, ...]:
+    """Return the expression that matches titles with any word of a text; none where there is no word in it."""
+    words = terms(text[:MAX_TEXT], MAX_TERMS)
+    return (" OR ".join(word.match() for word in words),) if words else ()
+
+
+def _codes(countries: Iterable[str]) -> tuple[str, ...]:
+    """Return codes of two letters, which can't be found across two others between commas; what is no code fits nothing."""
+    return tuple(code.upper() if len(code) == 2 and code.isascii() else "??" for code in countries)
 
 
 def _mask(genre_ids: Iterable[int]) -> int:

@@ -17,9 +17,12 @@ from opuscine.catalogue.cache_folder import CacheFolder, Manifest
 from opuscine.catalogue.compiler_process import run_compiler
 from opuscine.catalogue.job import Done, Job
 from opuscine.catalogue.search import SearchQuery, SearchResult
-from opuscine.catalogue.sources import SourceFile, find_sources, stamps
-from opuscine.catalogue.store import CatalogueReader, is_damage
+from opuscine.catalogue.source_choice import find_sources
+from opuscine.catalogue.sources import SourceFile, generation_of, stamps
+from opuscine.catalogue.spelling import Spelling
+from opuscine.catalogue.store import CatalogueReader, LinkRow, is_damage
 from opuscine.catalogue.titles import TitleEntry
+from opuscine.catalogue.variants import VariantEntry
 from opuscine.errors import CatalogueError, CatalogueUnavailableError
 from opuscine.model import Film, OttLink, TitleRef
 from opuscine.settings import CatalogueSettings
@@ -53,7 +56,7 @@ class CatalogueInfo:
 class Catalogue:
     """All titles, by reference, by title and by wish. One for each process, used on the loop that opened it.
 
-    Look-ups (`get`, `links_many`, `titles_by_key`) are synchronous: about 10 µs each on a mapped file. All of them raise
+    Look-ups (`get`, `links_many`, `titles_by_key`, ...) are synchronous: about 10 µs each on a mapped file. All of them raise
     `CatalogueUnavailableError` after `close`, or while a damaged file is compiled again.
     """
 
@@ -74,7 +77,7 @@ class Catalogue:
         self._swapping = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
         self._reloading: asyncio.Task[None] | None = None
-        self._target: asyncio.Future[str] | None = None
+        self._aiming: asyncio.Task[str] | None = None
 
     @classmethod
     async def open(
@@ -101,6 +104,8 @@ class Catalogue:
 
     async def close(self) -> None:
         """Stop watching, stop a compile in progress, and close the file once searches in progress are over."""
+        if self._aiming is not None:
+            await asyncio.gather(self._aiming, return_exceptions=True)
         for task in (self._watching, self._reloading):
             if task is not None:
                 task.cancel()
@@ -131,10 +136,38 @@ class Catalogue:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
+    def links_after(self, place: int, limit: int) -> list[LinkRow]:
+        """Return the next titles behind a place that stream somewhere: see `CatalogueReader.links_after`. A place is of one generation."""
+        try:
+            return self._open_reader().links_after(place, limit)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def count_links(self) -> int:
+        """Count the titles that stream somewhere; not for the loop of a service, as it takes a while."""
+        try:
+            return self._open_reader().count_links()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
     def titles_by_key(self, key: str) -> Sequence[TitleEntry]:
         """Return every work that has a title, original title or alias of this key (`titles.title_key`)."""
         try:
             return self._open_reader().titles_by_key(key)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def titles_by_variant(self, key: str) -> Sequence[VariantEntry]:
+        """Return every work that may be known under a key (`variants.variants_said`), those of exactly this title among them."""
+        try:
+            return self._open_reader().titles_by_variant(key)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def titles_spelt_like(self, spelling: str, year: int) -> Sequence[Spelling]:
+        """Return works of a year with a title of about this length that begins or ends alike (`variants.spelling_of`)."""
+        try:
+            return self._open_reader().titles_spelt_like(spelling, year)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
@@ -151,17 +184,19 @@ class Catalogue:
             raise self._unreadable(error) from error
 
     async def reload(self) -> str:
-        """Look at the sources and compile them in the background if their content changed; return the generation aimed at.
+        """Read the sources, and compile them in the background if their content changed; return the generation aimed at.
 
         Returns as soon as the sources' digest is known; the new generation is served once it is compiled. Reloads that overlap
-        share one. A source that is missing or broken raises nothing: the generation that is served stays, its name is
-        returned, and `info.last_error` says what is wrong.
+        share one. A source that is missing or broken raises nothing: what is served stays, and `info.last_error` says what is
+        wrong; the name returned is then one that is never served, or, if not even the digest is known, the one that is.
 
         Raises:
             CatalogueUnavailableError: the catalogue is closed.
         """
         self._open_reader()
-        return await asyncio.shield(self._begin_reload())
+        if self._aiming is None or self._aiming.done():
+            self._aiming = asyncio.create_task(self._aim(), name="catalogue-aim")
+        return await asyncio.shield(self._aiming)
 
     @property
     def info(self) -> CatalogueInfo:
@@ -199,7 +234,7 @@ class Catalogue:
         folder.prepare()
         manifest = folder.current()
         if manifest is None or manifest.stamps != stamps(sources) or not await self._opens(folder, manifest):
-            manifest = (await self._compile(sources, on_target=lambda _: None, in_background=False)).manifest
+            manifest = (await self._compile(sources, in_background=False)).manifest
             await self._serve(folder, manifest)
         self._watching = asyncio.create_task(self._watch(), name="catalogue-watch")
 
@@ -229,9 +264,9 @@ class Catalogue:
         # Not known: the next look at the pointer reads it.
         self._folder, self._manifest, self._pointer_seen = folder, manifest, pointer
 
-    async def _compile(self, sources: tuple[SourceFile, ...], *, on_target: Callable[[str], None], in_background: bool) -> Done:
+    async def _compile(self, sources: tuple[SourceFile, ...], *, in_background: bool) -> Done:
         job = Job(sources, self._settings.cache_dir, self._settings.region, self._damaged, in_background)
-        done = await run_compiler(job, on_target=on_target, limit_s=self._compile_limit_s)
+        done = await run_compiler(job, limit_s=self._compile_limit_s)
         if done.compiled:
             found = done.manifest
             for skip in done.skips:
@@ -280,24 +315,29 @@ class Catalogue:
             return
         self._checked_at = now
         if stamps(find_sources(self._settings, working_directory=self._working_directory)) != self._open_manifest().stamps:
-            _ = self._begin_reload()
+            self._begin_reload()
 
-    def _begin_reload(self) -> asyncio.Future[str]:
-        """Start a reload, or join the one in progress; the future is the generation that it aims at."""
-        if self._target is None or self._reloading is None or self._reloading.done():
-            self._target = asyncio.get_running_loop().create_future()
-            self._reloading = asyncio.create_task(self._run_reload(self._target), name="catalogue-reload")
-        return self._target
+    async def _aim(self) -> str:
+        """Begin a reload and return the generation that the sources are now."""
+        try:
+            sources = find_sources(self._settings, working_directory=self._working_directory)
+            generation, _ = await asyncio.to_thread(generation_of, sources, self._settings.region)
+        except CatalogueError as error:
+            self._note(error)
+            return self._open_manifest().generation
+        self._begin_reload()
+        return generation
 
-    async def _run_reload(self, target: asyncio.Future[str]) -> None:
-        def aim(generation: str) -> None:
-            if not target.done():
-                target.set_result(generation)
+    def _begin_reload(self) -> None:
+        """Start a reload unless one is in progress, which looks at the sources once more before it ends."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload_sources(), name="catalogue-reload")
 
+    async def _reload_sources(self) -> None:
         try:
             for _ in range(_COMPILES_IN_A_ROW):
                 sources = find_sources(self._settings, working_directory=self._working_directory)
-                done = await self._compile(sources, on_target=aim, in_background=True)
+                done = await self._compile(sources, in_background=True)
                 async with self._swapping:
                     await self._serve(CacheFolder(self._settings.cache_dir, sources, self._settings.region), done.manifest)
                 self._checked_at = self._clock()
@@ -306,8 +346,6 @@ class Catalogue:
             self._last_error = ""
         except CatalogueError as error:
             self._note(error)
-        finally:
-            aim(self._manifest.generation if self._manifest else "")
 
     def _note(self, error: CatalogueError) -> None:
         self._last_error = str(error)
@@ -318,5 +356,5 @@ class Catalogue:
         if self._reader is not None and is_damage(error) and self._damaged is None:
             self._damaged = self._open_manifest().identity
             log.error("catalogue_file_damaged", error=str(error))
-            _ = self._begin_reload()
+            self._begin_reload()
         return CatalogueUnavailableError(f"the compiled catalogue cannot be read ({error})")

@@ -1,4 +1,4 @@
-"""Which JSON files the catalogue is made from, and whether they have changed."""
+"""The JSON files that the catalogue is made from: whether they have changed, and which generation they make."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from typing import NamedTuple
 from opuscine.errors import CatalogueError
 from opuscine.model import Kind
 from opuscine.packaged import packaged_file
-from opuscine.settings import CatalogueSettings
 
 # What decides what a compiled file holds, beside the sources: a change of any of it makes another generation, so that nobody
 # has to remember a version number.
@@ -26,8 +25,10 @@ _SHAPED_BY = (
     "opuscine.catalogue.records",
     "opuscine.catalogue.schema",
     "opuscine.catalogue.source_stream",
+    "opuscine.catalogue.spelling",
     "opuscine.catalogue.titles",
     "opuscine.catalogue.tokens",
+    "opuscine.catalogue.variants",
     "opuscine.providers.address",
     "opuscine.providers.links",
     "opuscine.providers.table",
@@ -83,26 +84,6 @@ def stamp_of(path: Path, found: os.stat_result) -> Stamp:
     return Stamp(str(path), found.st_size, found.st_mtime_ns)
 
 
-def find_sources(settings: CatalogueSettings, *, working_directory: Path) -> tuple[SourceFile, ...]:
-    """Choose the films' file and the series' file: the one a setting names, else the usual one below the working directory, else ours.
-
-    Raises:
-        CatalogueError: a file that a setting names is not there or cannot be reached.
-    """
-    films = working_directory / "data/movie/tmdb_movies_hybrid_final.json"
-    series = working_directory / "data/tv series/tmdb_tv_series_final.json"
-    sources = (
-        SourceFile(Kind.MOVIE, working_directory / settings.movies_file, "MOVIES_DATA_FILE")
-        if settings.movies_file
-        else SourceFile(Kind.MOVIE, films if films.is_file() else packaged_file("default_movies.json")),
-        SourceFile(Kind.TV, working_directory / settings.tv_file, "TV_DATA_FILE")
-        if settings.tv_file
-        else SourceFile(Kind.TV, series if series.is_file() else packaged_file("default_series.json")),
-    )
-    stamps(sources)
-    return sources
-
-
 def stamps(sources: Sequence[SourceFile]) -> tuple[Stamp, ...]:
     """Look at all sources without reading them.
 
@@ -114,7 +95,19 @@ def stamps(sources: Sequence[SourceFile]) -> tuple[Stamp, ...]:
 
 def digest_of(content_digests: Sequence[str], region: str) -> str:
     """Name a generation: by the contents of its sources, by what it is compiled with, and by the region assumed where none is said."""
-    return _hash("\n".join((fingerprint(), region, *content_digests)).encode())
+    digest = new_hash()
+    digest.update("\n".join((fingerprint(), region, *content_digests)).encode())
+    return digest.hexdigest()
+
+
+def generation_of(sources: Sequence[SourceFile], region: str) -> tuple[str, tuple[Stamp, ...]]:
+    """Read all sources to their ends and name the generation that they make; also return the stamps of what was read.
+
+    Raises:
+        CatalogueError: one of them cannot be read.
+    """
+    read = [content_digest(source) for source in sources]
+    return digest_of([digest for digest, _ in read], region), tuple(stamp for _, stamp in read)
 
 
 def content_digest(source: SourceFile) -> tuple[str, Stamp]:
@@ -150,9 +143,3 @@ def fingerprint() -> str:
 def new_hash() -> hashlib.blake2b:
     """Start a digest of 20 hexadecimal digits."""
     return hashlib.blake2b(digest_size=10)
-
-
-def _hash(data: bytes) -> str:
-    digest = new_hash()
-    digest.update(data)
-    return digest.hexdigest()

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
-from opuscine.catalogue.schema import APPLICATION_ID, FILM_COLUMNS, KIND_NUMBER, KINDS, LIST_SEPARATOR
+from opuscine.catalogue.schema import APPLICATION_ID, FILM_COLUMNS, KIND_NUMBER, KINDS, LIST_SEPARATOR, shelf
 from opuscine.catalogue.search import (
-    LISTED,
     MAX_LIMIT,
     MAX_TERMS,
     MAX_TEXT,
@@ -25,11 +24,14 @@ from opuscine.catalogue.search import (
     WeighedTerm,
     filters,
     fit,
+    listing,
     ordered,
     weight,
 )
+from opuscine.catalogue.spelling import LENGTH_APART, Spelling, sure_end
 from opuscine.catalogue.titles import TitleEntry, TitleRole, split_year, title_key
 from opuscine.catalogue.tokens import Term, terms
+from opuscine.catalogue.variants import Form, VariantEntry
 from opuscine.errors import CatalogueError
 from opuscine.model import Film, OttLink, TitleRef
 from opuscine.providers.links import links_from_json
@@ -43,12 +45,28 @@ RANKED_TITLES = 400
 
 _REMEMBERED_COUNTS = 200
 
+# Titles of one year that begin, or end, with the same letters. Far more than a year of the largest catalogues has.
+_SPELT_ALIKE = 500
+
 _ROLES: tuple[TitleRole, ...] = ("title", "original", "alias")
+_FORMS = tuple(Form)
 
 _GET = f"SELECT {FILM_COLUMNS} FROM titles WHERE kind = ? AND id = ?"  # noqa: S608  a constant
 _GET_PLACE = f"SELECT {FILM_COLUMNS} FROM titles WHERE place = ?"  # noqa: S608  a constant
 _LINKS = "SELECT links.body FROM titles LEFT JOIN links USING (place) WHERE titles.kind = ? AND titles.id = ?"
+_LINKS_AFTER = (
+    "SELECT place, titles.kind, titles.id, links.body FROM links JOIN titles USING (place) WHERE place > ? ORDER BY place LIMIT ?"
+)
 _BY_KEY = "SELECT kind, id, year, role, popularity FROM title_keys WHERE key = ?"
+# A title of its own is the whole of it: `variants.Form.WHOLE` is 0.
+_BY_VARIANT = (
+    "SELECT kind, id, year, 0 FROM title_keys WHERE key = ?1 UNION ALL SELECT kind, id, year, form FROM title_variants WHERE key = ?1"
+)
+# `char(1114111)` is the last character there is.
+_SPELT_LIKE = (
+    "SELECT kind, id, spelling FROM spellings WHERE shelf = ?1 AND spelling >= ?2 AND spelling < ?2 || char(1114111) "
+    "AND length(spelling) BETWEEN ?3 AND ?4 LIMIT ?5"
+)
 _NAMED = (
     "SELECT f.place, min(k.role), f.year FROM title_keys AS k CROSS JOIN facets AS f ON f.place = k.place "
     "WHERE k.key = ? AND {condition} GROUP BY f.place ORDER BY f.place LIMIT ?"
@@ -68,6 +86,14 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
 def is_damage(error: sqlite3.Error) -> bool:
     """Say whether an error means that the file can't be read right, so that it has to be compiled again."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _DAMAGE
+
+
+class LinkRow(NamedTuple):
+    """Where the title at a place streams, in every region."""
+
+    place: int
+    ref: TitleRef
+    links: tuple[OttLink, ...]
 
 
 class CatalogueReader:
@@ -124,17 +150,22 @@ class CatalogueReader:
             return None
         if row is None:
             return None
-        if row[0] is None:
-            return ()
-        try:
-            return links_from_json(row[0])
-        except ValueError:
-            log.warning("catalogue_links_unreadable", kind=ref.kind, id=ref.id)
-            return ()
+        return _links(row[0], ref)
 
     def links_many(self, refs: Iterable[TitleRef]) -> dict[TitleRef, tuple[OttLink, ...]]:
         """Return where the titles stream that there are, in every region."""
         return {ref: links for ref in refs if (links := self.links(ref)) is not None}
+
+    def links_after(self, place: int, limit: int) -> list[LinkRow]:
+        """Return the next titles behind a place that stream somewhere, most popular first: from 0 on, the way through all of them."""
+        rows = self._lookups.execute(_LINKS_AFTER, (place, limit)).fetchall()
+        found = ((place, TitleRef(KINDS[kind], number), body) for place, kind, number, body in rows)
+        return [LinkRow(place, ref, _links(body, ref)) for place, ref, body in found]
+
+    def count_links(self) -> int:
+        """Count the titles that stream somewhere."""
+        (count,) = self._lookups.execute("SELECT count(*) FROM links").fetchone()
+        return int(count)
 
     def titles_by_key(self, key: str) -> tuple[TitleEntry, ...]:
         """Return every work that has a title, original title or alias of this key (`titles.title_key`)."""
@@ -146,6 +177,22 @@ class CatalogueReader:
             TitleEntry(ref=TitleRef(KINDS[kind], number), year=year or None, role=_ROLES[role], popularity=popularity)
             for kind, number, year, role, popularity in rows
         )
+
+    def titles_by_variant(self, key: str) -> tuple[VariantEntry, ...]:
+        """Return every work that may be known under a key (`variants.variants_said`), those of exactly this title among them."""
+        rows = self._lookups.execute(_BY_VARIANT, (key.encode("utf-8", "ignore").decode(),)).fetchall()
+        return tuple(VariantEntry(TitleRef(KINDS[kind], number), year or None, _FORMS[form]) for kind, number, year, form in rows)
+
+    def titles_spelt_like(self, spelling: str, year: int) -> tuple[Spelling, ...]:
+        """Return works of a year with a title of about this length that begins or ends alike (`variants.spelling_of`)."""
+        length = sure_end(spelling)
+        bounds = (len(spelling) - LENGTH_APART, len(spelling) + LENGTH_APART, _SPELT_ALIKE)
+        found: dict[Spelling, None] = {}
+        for backwards, end in ((False, spelling[:length]), (True, spelling[::-1][:length])):
+            rows = self._lookups.execute(_SPELT_LIKE, (shelf(year, backwards=backwards), end.encode("utf-8", "ignore").decode(), *bounds))
+            for kind, number, spelt in rows:
+                found[Spelling(TitleRef(KINDS[kind], number), year, spelt[::-1] if backwards else spelt)] = None
+        return tuple(found)
 
     def search(self, query: SearchQuery, *, today: date) -> SearchResult:
         """Find titles; may take some tens of milliseconds, so not on the loop.
@@ -249,8 +296,9 @@ class _Search:
         return int(count)
 
     def _list(self, condition: Filter, limit: int, offset: int) -> list[int]:
-        sql = _LISTED.format(condition=condition.sql, order=LISTED[self._query.order])
-        return [place for (place,) in self._connection.execute(sql, (*condition.values, limit, offset))]
+        order = listing(self._query)
+        sql = _LISTED.format(condition=condition.sql, order=order.sql)
+        return [place for (place,) in self._connection.execute(sql, (*condition.values, *order.values, limit, offset))]
 
     def _named(self, text: str) -> dict[int, tuple[int, bool]]:
         """Find the titles that are called so, with the year if the text ends in one: place → role, known to fit."""
@@ -268,29 +316,35 @@ class _Search:
         found: dict[int, float] = {}  # how much a title seems to hold, before its texts are looked at
         fitting: set[int] = {place for place, (_, fits) in named.items() if fits}
         weighed: list[WeighedTerm] = []
+        whole: list[WeighedTerm] = []  # what is searched for together
         for word in words:
-            term, names, anywhere, share = self._holders(word)
-            weighed.append(WeighedTerm(term, weight(share, self._titles)))
+            term, anywhere = self._holders(word)
+            if not anywhere:
+                continue  # a word that nobody holds tells none from another
+            names = self._holding(term.match("names"))
+            weighed.append(WeighedTerm(term, weight(self._how_many(anywhere), self._titles)))
+            # A prefix costs as much as all the words that begin with it, and says little.
+            if not term.is_prefix:
+                whole.append(weighed[-1])
             for place in names.keys() | anywhere.keys():
                 found[place] = found.get(place, 0.0) + weighed[-1].weight * (1.0 if place in names else 0.5)
             fitting.update(place for place, fits in (names | anywhere).items() if fits)
-        if len(weighed) > 1:
-            everything = self._holding(" AND ".join(word.term.match() for word in weighed))
-            for place, fits in everything.items():
-                found[place] = max(found.get(place, 0.0), sum(word.weight for word in weighed))
+        if len(whole) > 1:
+            for place, fits in self._holding(" AND ".join(word.term.match() for word in whole)).items():
+                found[place] = max(found.get(place, 0.0), sum(word.weight for word in whole))
                 fitting.update({place} if fits else ())
         best = sorted(found.keys() - named.keys(), key=lambda place: (place not in fitting, -found[place], place))
         return [self._candidate(place, place in fitting, named.get(place), weighed) for place in [*named, *best[:RANKED_TITLES]]]
 
-    def _holders(self, word: Term) -> tuple[Term, dict[int, bool], dict[int, bool], float]:
-        """Find who holds a word in a name, and who anywhere; a word that nobody holds as it is written counts without its particle."""
-        for term in (word, word.stem):
-            if term is not None and (anywhere := self._holding(term.match())):
-                last = max(anywhere)
-                # A search that was cut short tells by how far it came how common the word is.
-                share = len(anywhere) * self._titles / last if len(anywhere) >= _FOUND_PER_TERM else len(anywhere)
-                return term, self._holding(term.match("names")), anywhere, share
-        return word, {}, {}, 0.0
+    def _holders(self, word: Term) -> tuple[Term, dict[int, bool]]:
+        """Find who holds a word anywhere; one that nobody holds as it is written counts without its particle."""
+        holders = self._holding(word.match())
+        stem = None if holders else word.stem
+        return (stem, self._holding(stem.match())) if stem else (word, holders)
+
+    def _how_many(self, holders: dict[int, bool]) -> float:
+        """Estimate how many titles hold a word: a search that was cut short tells by how far it came."""
+        return len(holders) if len(holders) < _FOUND_PER_TERM else len(holders) * self._titles / max(holders)
 
     def _holding(self, match: str) -> dict[int, bool]:
         """Return the most popular titles that match: place → known to fit."""
@@ -310,6 +364,16 @@ class _Search:
         title, original, aliases, overview, score, released = self._connection.execute(_TEXTS, (place,)).fetchone()
         names = (title, original, *aliases.split(LIST_SEPARATOR))
         return Candidate(place, fits, named[0] if named else None, fit(weighed, names, overview), score, released)
+
+
+def _links(body: bytes | None, ref: TitleRef) -> tuple[OttLink, ...]:
+    if body is None:
+        return ()
+    try:
+        return links_from_json(body)
+    except ValueError:
+        log.warning("catalogue_links_unreadable", kind=ref.kind, id=ref.id)
+        return ()
 
 
 def _film(row: tuple[Any, ...]) -> Film:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from opuscine.model import TitleRef
@@ -85,13 +86,36 @@ def title_key(text: str) -> str:
     A gap stays only between digits, so that "9-1-1" is not "911". A title of signs alone ("???") is its own key; `""` means that there is
     nothing to compare. Folding a key again changes nothing.
     """
+    return key_of(plain_title(text))
+
+
+def plain_title(text: str) -> str:
+    """Return a title in one width and case, its article in front ("godfather, the"), its signs and spaces as they are."""
     read = _VULGAR_FRACTION.sub(" ", text[:READ_LENGTH].translate(_TRADE_SIGNS))
     plain = unicodedata.normalize("NFKC", read).casefold()
-    plain = _THOUSANDS_COMMA.sub("", unicodedata.normalize("NFKC", plain))
-    plain = _with_article_in_front(plain)
-    words = plain.lstrip(_OPENING_SIGNS)
-    article = _LEADING_ARTICLE.match(words)
-    return (_words_joined(words[article.end() :]) if article else "") or _words_joined(words) or _signs(plain)
+    return with_article_in_front(_THOUSANDS_COMMA.sub("", unicodedata.normalize("NFKC", plain)))
+
+
+def key_of(plain: str) -> str:
+    """Return the key of a title that `plain_title` has prepared."""
+    text = plain.lstrip(_OPENING_SIGNS)
+    article = _LEADING_ARTICLE.match(text)
+    return (join_words(words_of(text[article.end() :])) if article else "") or join_words(words_of(text)) or _signs(plain)
+
+
+def words_of(plain: str) -> list[str]:
+    """Return the words of a plain title, without signs and accents."""
+    return plain.translate(_FOLDING).split()
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Join words to a key; a gap stays only between digits."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1][-1].isdecimal() and word[0].isdecimal():
+            joined.append(" ")
+        joined.append(word)
+    return unicodedata.normalize("NFKC", "".join(joined))
 
 
 def split_year(text: str) -> tuple[str, int | None]:
@@ -113,21 +137,12 @@ def split_year(text: str) -> tuple[str, int | None]:
     return before, int(found["year"])
 
 
-def _with_article_in_front(text: str) -> str:
+def with_article_in_front(text: str) -> str:
     """Turn "godfather, the" into "the godfather"; some lists write a semicolon."""
     cut = max(text.rfind(","), text.rfind(";"))
     if cut > 0 and (article := text[cut + 1 :].strip().rstrip(_APOSTROPHES)) in _TRAILING_ARTICLES:
         return f"{article} {text[:cut]}"
     return text
-
-
-def _words_joined(text: str) -> str:
-    joined: list[str] = []
-    for word in text.translate(_FOLDING).split():
-        if joined and joined[-1][-1].isdecimal() and word[0].isdecimal():
-            joined.append(" ")
-        joined.append(word)
-    return unicodedata.normalize("NFKC", "".join(joined))
 
 
 def _signs(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line: serve · check · catalogue · plugins."""
+"""The command line: serve · check · catalogue · keys · plugins."""
 
 from opuscine.cli.main import main
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
-from opuscine.app import create_app, open_redis
+from opuscine.app import create_app, open_redis, own_authenticator
 from opuscine.catalogue.service import Catalogue
 from opuscine.codec import dumps
-from opuscine.errors import OpusCineError
+from opuscine.errors import OpusCineError, UpstreamError
 from opuscine.guard.concurrency import ConcurrencyLimit
 from opuscine.llm.client import LlmClient, llm_breaker, llm_session
 from opuscine.settings import Settings, load_settings
@@ -59,6 +62,8 @@ async def check_all() -> list[Finding]:
         return [*findings, Finding("settings", ok=False, text=str(error))]
     findings.append(Finding("settings", ok=True, text=f"environment {settings.environment}, port {settings.server.port}"))
     checks: tuple[tuple[str, Callable[[Settings], Awaitable[str | None]]], ...] = (
+        ("address", check_address),
+        ("callers", check_callers),
         ("data", check_data),
         ("llm", check_llm),
         ("api_server", check_api_server),
@@ -69,6 +74,8 @@ async def check_all() -> list[Finding]:
         try:
             text = await check(settings)
             finding = Finding(name, ok=True if text else None, text=text or NOT_CONFIGURED)
+        except UpstreamError as error:
+            finding = Finding(name, ok=False, text=f"{settings.llm_server_url}: {error.reason.value.replace('_', ' ')}")
         except (OpusCineError, aiohttp.ClientError, OSError, TimeoutError) as error:
             finding = Finding(name, ok=False, text=str(error) or type(error).__name__)
         findings.append(Finding(finding.name, finding.ok, finding.text, (time.monotonic() - begun) * 1000))
@@ -79,6 +86,31 @@ def check_python() -> Finding:
     """Check the version of Python."""
     version = ".".join(map(str, sys.version_info[:3]))
     return Finding("python", ok=sys.version_info >= LEAST_PYTHON, text=version)
+
+
+async def check_address(settings: Settings) -> str:
+    """Try to listen where the service would; that it runs already is no fault."""
+    server = settings.server
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((server.host, server.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"{server.host}:{server.port} is in use, perhaps by the service itself"
+            raise OpusCineError(f"HOST, PORT: cannot listen on {server.host}:{server.port} ({error.strerror})") from None
+    return f"{server.host}:{server.port} is free"
+
+
+async def check_callers(settings: Settings) -> str | None:
+    """Open what callers are recognised by."""
+    if not settings.auth_on:
+        return None
+    async with AsyncExitStack() as stack:
+        authenticator = await own_authenticator(settings, stack)
+        keys = authenticator.api_keys.count if authenticator.api_keys is not None else 0
+        return f"{keys} API keys, tokens {'of ' + settings.auth_jwt_issuer if authenticator.jwt else 'are not accepted'}"
 
 
 async def check_data(settings: Settings) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from opuscine import __version__
-from opuscine.cli import catalogue, check, plugins
+from opuscine.cli import catalogue, check, keys, plugins, publish
 from opuscine.errors import OpusCineError
 from opuscine.server import run
 from opuscine.settings import Settings, load_settings, settings_table
@@ -55,7 +55,14 @@ def parser() -> argparse.ArgumentParser:
     action.add_argument("--json", action="store_true", help="print one JSON object")
     action.set_defaults(run=catalogue.info)
 
+    action = actions.add_parser("publish", help="write the catalogue's links to Redis, for machines that lack it")
+    publish.add_arguments(action)
+    action.set_defaults(run=publish.run)
+
+    keys.add_actions(commands.add_parser("keys", help="make, list and revoke API keys"))
+
     command = commands.add_parser("plugins", help="list the middlewares, where they come from and their order")
+    command.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     command.set_defaults(run=plugins.run)
 
     command = commands.add_parser("settings", help="print every setting as a table")

@@ -199,23 +199,24 @@ class Breaker(CircuitBreaker):  # type: ignore[misc]
         if failed is None:
             return
         now = self._clock()
-        if self._rate is not None:
-            self._rate.record(now, failed=failed, took_s=now - began)
+        bad = failed if self._rate is None else self._rate.record(now, failed=failed, took_s=now - began)
         if failed:
             self._state_storage.increment_counter()
             self._notify("failure", error)
-            if self.current_state is _HALF_OPEN:
-                self._failed_trials += 1
-                self.open()
-                return
         else:
             self._state_storage.reset_counter()
             self._notify("success")
-            if self.current_state is _HALF_OPEN:
-                self.close()
-                return
-        if self._state_storage.counter >= self._fail_max or (self._rate is not None and self._rate.exceeded(now)):
+        if self.current_state is _HALF_OPEN:
+            self._end_trial(failed=failed)
+        elif self._state_storage.counter >= self._fail_max or (bad and self._rate is not None and self._rate.exceeded(now)):
+            self.open()  # a good outcome never opens it, even where the window still holds too many bad ones
+
+    def _end_trial(self, *, failed: bool) -> None:
+        if failed:
+            self._failed_trials += 1
             self.open()
+        else:
+            self.close()
 
     def _judge(self, error: BaseException) -> bool | None:
         if not isinstance(error, Exception):  # cancelled, or the process ends: it says nothing about the upstream

@@ -32,8 +32,8 @@ class ErrorRate:
         self._calls = 0
         self._bad = 0
 
-    def record(self, now: float, *, failed: bool, took_s: float) -> None:
-        """Add one outcome."""
+    def record(self, now: float, *, failed: bool, took_s: float) -> bool:
+        """Add one outcome, and tell whether it was a bad one: failed, or too slow."""
         number = self._forget(now)
         bad = failed or (self.limit.slow_s is not None and took_s >= self.limit.slow_s)
         if not self._buckets or self._buckets[-1][0] != number:
@@ -42,6 +42,7 @@ class ErrorRate:
         self._buckets[-1][2] += bad
         self._calls += 1
         self._bad += bad
+        return bad
 
     def exceeded(self, now: float) -> bool:
         """Tell whether there were enough calls to judge, and too many of them bad."""

@@ -14,7 +14,19 @@ from opuscine.contract import HealthAnswer, StatusAnswer, show_instant
 from opuscine.guard.probe import ProbeOutcome
 from opuscine.handlers.answers import json_answer
 from opuscine.identity.scopes import Scope
-from opuscine.keys import CATALOGUE, CONTEXT, LIFECYCLE, LLM, LLM_BREAKER, LLM_PROBE, REDIS, REDIS_PROBE
+from opuscine.keys import (
+    API_SERVER,
+    API_SERVER_BREAKER,
+    API_SERVER_PROBE,
+    CATALOGUE,
+    CONTEXT,
+    LIFECYCLE,
+    LLM,
+    LLM_BREAKER,
+    LLM_PROBE,
+    REDIS,
+    REDIS_PROBE,
+)
 from opuscine.operations import Operation
 
 UNUSED = {"status": "UNKNOWN", "details": {"configured": False}}
@@ -32,7 +44,7 @@ async def health(request: web.Request) -> web.Response:
             "status": "UP" if info else "DOWN",
             "details": {"movies": info.movie_count, "series": info.tv_count, "generation": info.generation} if info else {},
         },
-        "api_server": UNUSED,
+        "api_server": api_server_component(app),
     }
     if not request[CONTEXT].caller.has(Scope.READ):
         components = {name: {**component, "details": {}} for name, component in components.items()}
@@ -56,6 +68,11 @@ def llm_component(app: web.Application) -> dict[str, Any]:
 def redis_component(app: web.Application) -> dict[str, Any]:
     """Show Redis."""
     return upstream_component(app[REDIS_PROBE].outcome, app[REDIS].info.breaker) if REDIS in app else UNUSED
+
+
+def api_server_component(app: web.Application) -> dict[str, Any]:
+    """Show the API server."""
+    return upstream_component(app[API_SERVER_PROBE].outcome, app[API_SERVER_BREAKER].state_name) if API_SERVER in app else UNUSED
 
 
 def upstream_component(outcome: ProbeOutcome, breaker: str) -> dict[str, Any]:

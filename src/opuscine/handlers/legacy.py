@@ -16,7 +16,7 @@ from opuscine.operations import Operation
 async def view(request: web.Request) -> web.Response:
     """Answer where a title streams, with the time of asking."""
     asked = read_parameters(request, ViewQuery)
-    body = await ott_body(request.app, film_or_series(request.app, asked.movieId), asked.region)
+    body = await ott_body(request, film_or_series(request.app, asked.movieId), asked.region)
     return json_answer({**body, "timestamp": show_instant(request.app[UTC_NOW]())})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -20,9 +21,10 @@ from opuscine.contract import (
 )
 from opuscine.handlers.answers import conditional_answer
 from opuscine.handlers.parameters import read_parameters
-from opuscine.keys import CATALOGUE, OTT, SETTINGS
+from opuscine.keys import CATALOGUE, CONTEXT, OTT, SETTINGS
 from opuscine.model import Kind, TitleRef
 from opuscine.operations import Operation
+from opuscine.ott.repository import Availability
 
 
 def film_or_series(app: web.Application, number: int) -> TitleRef:
@@ -32,23 +34,32 @@ def film_or_series(app: web.Application, number: int) -> TitleRef:
     return series if series in known and film not in known else film
 
 
-async def ott_body(app: web.Application, ref: TitleRef, region: str | None) -> dict[str, Any]:
+async def find(request: web.Request, refs: Sequence[TitleRef], region: str) -> dict[TitleRef, Availability]:
+    """Find where titles stream, within what the request has left of time and of Redis."""
+    context = request[CONTEXT]
+    with context.phases.phase("ott"):
+        return await request.app[OTT].find_many(
+            refs, region, budget=context.redis_budget, deadline=context.deadline, headers=context.upstream_headers()
+        )
+
+
+async def ott_body(request: web.Request, ref: TitleRef, region: str | None) -> dict[str, Any]:
     """Find where one title streams and show it."""
-    region = region or app[SETTINGS].region
-    found = (await app[OTT].find_many([ref], region))[ref]
+    region = region or request.app[SETTINGS].region
+    found = (await find(request, [ref], region))[ref]
     return show_ott(ref, region, found.links, source=found.source, as_of=found.as_of)
 
 
 async def movie_ott(request: web.Request) -> web.Response:
     """Answer where a film streams; an id that only a series bears is answered as that series."""
     asked = read_parameters(request, OttQuery)
-    return conditional_answer(request, await ott_body(request.app, film_or_series(request.app, asked.id), asked.region))
+    return conditional_answer(request, await ott_body(request, film_or_series(request.app, asked.id), asked.region))
 
 
 async def tv_ott(request: web.Request) -> web.Response:
     """Answer where a series streams."""
     asked = read_parameters(request, OttQuery)
-    return conditional_answer(request, await ott_body(request.app, TitleRef(Kind.TV, asked.id), asked.region))
+    return conditional_answer(request, await ott_body(request, TitleRef(Kind.TV, asked.id), asked.region))
 
 
 async def movies_ott(request: web.Request) -> web.Response:
@@ -56,7 +67,7 @@ async def movies_ott(request: web.Request) -> web.Response:
     asked = read_parameters(request, OttBatchQuery)
     refs = {number: film_or_series(request.app, number) for number in read_ids(asked.ids)}
     region = asked.region or request.app[SETTINGS].region
-    found = await request.app[OTT].find_many(list(refs.values()), region)
+    found = await find(request, list(refs.values()), region)
     results = {
         str(number): {"media_type": ref.kind.value, "ott_links": [show_link(link) for link in found[ref].links]}
         for number, ref in refs.items()

@@ -94,6 +94,25 @@ def key_lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
+def parse_instant(text: str, what: str) -> datetime | None:
+    """Read an instant with its offset, a date (its first moment in UTC), or `-`, which is None; `what` names it in the error.
+
+    Raises:
+        ValueError: it is none of these; the text says what is valid.
+    """
+    if text == "-":
+        return None
+    try:
+        if _INSTANT.fullmatch(text):
+            # In UTC at once: an instant at the edge of year 1 or 9999 cannot be converted and fails here, not in a comparison later.
+            return datetime.fromisoformat(text).astimezone(UTC)
+        if _DATE.fullmatch(text):
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"{what} must be like 2026-01-31T00:00:00Z, a date, or - for none")
+
+
 def read_keys_file(path: Path) -> tuple[KeyEntry, ...]:
     """Read a keys file that only its owner can have written.
 
@@ -191,8 +210,8 @@ def _parse_line(line: str) -> KeyEntry:
         raise ValueError("the hash (field 2) must be `sha256:` and 64 hex digits")
     if not NAME.fullmatch(name):
         raise ValueError("the name (field 3) must be 1 to 64 of A-Z, a-z, 0-9, dot, underscore and hyphen")
-    not_before = _parse_instant(not_before_text, "not-before (field 5)")
-    expires = _parse_instant(expires_text, "expires (field 6)")
+    not_before = parse_instant(not_before_text, "not-before (field 5)")
+    expires = parse_instant(expires_text, "expires (field 6)")
     if not_before and expires and expires <= not_before:
         raise ValueError("it expires before it becomes valid (fields 5 and 6)")
     return KeyEntry(key_id, bytes.fromhex(digest[1]), name, _parse_scopes(scope_text), not_before, expires)
@@ -205,20 +224,6 @@ def _parse_scopes(text: str) -> frozenset[Scope]:
         # The words themselves are not shown: a secret may have slipped into this field.
         raise ValueError(f"the scopes (field 4) must be among {', '.join(Scope)}, separated by commas without blanks")
     return scopes
-
-
-def _parse_instant(text: str, what: str) -> datetime | None:
-    if text == "-":
-        return None
-    try:
-        if _INSTANT.fullmatch(text):
-            # In UTC at once: an instant at the edge of year 1 or 9999 cannot be converted and fails here, not in a comparison later.
-            return datetime.fromisoformat(text).astimezone(UTC)
-        if _DATE.fullmatch(text):
-            return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError(f"{what} must be like 2026-01-31T00:00:00Z, a date, or - for none")
 
 
 def _format_instant(instant: datetime | None) -> str:

@@ -16,7 +16,7 @@ class Reason(StrEnum):
     AMBIGUOUS = "ambiguous"  # two headers name two callers
     UNSUPPORTED = "unsupported"  # a scheme or a kind of credentials that is not set up
     UNKNOWN_KEY = "unknown_key"
-    WRONG_SECRET = "wrong_secret"  # noqa: S105  a word for the log
+    WRONG_SECRET = "wrong_secret"
     WRONG_ALGORITHM = "wrong_algorithm"
     BAD_SIGNATURE = "bad_signature"
     NOT_YET_VALID = "not_yet_valid"

@@ -20,6 +20,18 @@ class LlmAsk:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens that the server counted; 0 where it counts none."""
+
+    prompt: int = 0
+    completion: int = 0
+
+    def plus(self, other: TokenUsage) -> TokenUsage:
+        """Return the sum."""
+        return TokenUsage(self.prompt + other.prompt, self.completion + other.completion)
+
+
+@dataclass(frozen=True, slots=True)
 class LlmReply:
     """A reply as read and not yet believed."""
 
@@ -29,3 +41,5 @@ class LlmReply:
     total_pages: int | None = None
     query_metadata: dict[str, Any] = field(default_factory=dict)  # plain JSON values, bounded in size
     conversation: dict[str, Any] = field(default_factory=dict)  # the same
+    usage: TokenUsage = TokenUsage()
+    asks_back: bool = False  # it names no film, but puts a question to the viewer

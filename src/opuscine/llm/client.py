@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -21,14 +21,20 @@ from opuscine.guard.concurrency import ConcurrencyLimit, OverloadedError
 from opuscine.guard.deadline import Deadline
 from opuscine.guard.error_rate import ErrorRateLimit
 from opuscine.guard.retry import RetryPolicy
-from opuscine.llm.ask import LlmAsk, LlmReply
+from opuscine.llm.ask import LlmAsk, LlmReply, TokenUsage
 from opuscine.llm.fault import LlmError, counts_against, fault_of_exception, fault_of_status
-from opuscine.llm.protocols import protocol_named
-from opuscine.model import DegradedReason
+from opuscine.llm.protocols import protocol_of
+from opuscine.llm.protocols.protocol import LlmCall
+from opuscine.model import DegradedReason, Suggestion
 from opuscine.settings import LlmSettings
 
 KEEPALIVE_S = 55.0  # below the 60 s after which common balancers forget an idle connection without a word
 PROBE_CONNECTIONS = 2
+REFUSALS = frozenset({400, 404, 415, 422, 501})  # statuses by which servers refuse a feature of a question
+EXPLANATION_BYTES = 4_096
+SHORT_REPLY_BYTES = 65_536
+
+Receive = Callable[[aiohttp.ClientResponse], Awaitable[LlmReply]]
 
 log = structlog.get_logger("opuscine.llm")
 
@@ -105,7 +111,7 @@ class LlmClient:
         Raises:
             SettingsError: the address or the protocol is not one we can use.
         """
-        protocol = protocol_named(settings.protocol)
+        self._protocol = protocol_of(settings)
         self._session = session
         self._timeout_s = settings.timeout_s
         self._max_reply_bytes = settings.max_reply_bytes
@@ -114,10 +120,9 @@ class LlmClient:
         self._clock = clock
         self._retry = retry or RetryPolicy()
         self._rng = rng
-        self._request_body = protocol.request_body
-        self._read_reply = protocol.read_reply
-        self._url = _below(settings.url, protocol.PATH)
-        self._probe_url = _below(settings.url, protocol.PROBE_PATH)
+        self._url = _below(settings.url, self._protocol.path)
+        self._probe_url = _below(settings.url, self._protocol.probe_path)
+        self.usage = TokenUsage()  # of all answers so far
         self._usual_s = 0.0  # how long an answer takes when there is one; 0.0: none seen yet
 
     async def recommend(self, ask: LlmAsk, *, deadline: Deadline, headers: Mapping[str, str]) -> LlmReply:
@@ -129,11 +134,55 @@ class LlmClient:
         Raises:
             UpstreamError: there is no answer; `reason` says why. Nothing else is raised for anything that the server does.
         """
-        body = self._request_body(ask)
+        call = self._protocol.begin(ask)
+
+        async def receive(response: aiohttp.ClientResponse) -> LlmReply:
+            return await self._read_whole(call, response)
+
+        reply = await self._guarded(call, receive, deadline, headers)
+        self.usage = self.usage.plus(reply.usage)
+        return reply
+
+    @property
+    def streams(self) -> bool:
+        """Say whether the server gives films one after the other."""
+        return self._protocol.streams
+
+    async def stream(self, ask: LlmAsk, *, deadline: Deadline, headers: Mapping[str, str]) -> AsyncGenerator[Suggestion | LlmReply, None]:
+        """Ask for films; yield each suggestion as soon as its part of the answer is complete, and last a reply with the rest.
+
+        Once a suggestion has come nothing is asked again. When the consumer leaves (closes the generator) the call is cancelled.
+
+        Raises:
+            UpstreamError: as `recommend`, before or after the first suggestion.
+        """
+        call = self._protocol.begin(ask, stream=True)
+        parts: asyncio.Queue[Suggestion | LlmReply] = asyncio.Queue()
+        answer = asyncio.create_task(
+            self._guarded(call, lambda response: self._read_stream(call, response, parts), deadline, headers), name="llm-stream"
+        )
+        try:
+            while not (answer.done() and parts.empty()):
+                part = asyncio.ensure_future(parts.get())
+                try:
+                    await asyncio.wait({part, answer}, return_when=asyncio.FIRST_COMPLETED)
+                    if part.done():
+                        yield part.result()
+                finally:
+                    part.cancel()
+            reply = answer.result()
+            self.usage = self.usage.plus(reply.usage)
+            yield reply
+        finally:
+            answer.cancel()
+            await asyncio.wait({answer})
+
+    async def _guarded(self, call: LlmCall, receive: Receive, deadline: Deadline, headers: Mapping[str, str]) -> LlmReply:
+        """Make a call within limit and breaker; everything that keeps it from being made is an UpstreamError too."""
         try:
             self._breaker.check()
             async with self._limit:
-                return await self._breaker.call(self._answer_in_time, body, deadline, headers)
+                return await self._breaker.call(self._answer_in_time, call, receive, deadline, headers)
         except BreakerOpenError as error:
             raise UpstreamError(str(error), reason=DegradedReason.BREAKER_OPEN, retry_after_s=error.retry_after_s) from error
         except OverloadedError as error:
@@ -149,7 +198,7 @@ class LlmClient:
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
-                self._session.get(self._probe_url, allow_redirects=False) as response,
+                self._session.get(self._probe_url, headers=self._protocol.headers, allow_redirects=False) as response,
             ):
                 if not 200 <= response.status < 300:
                     raise fault_of_status(response.status)
@@ -159,7 +208,7 @@ class LlmClient:
         except (aiohttp.ClientError, OSError) as error:
             raise fault_of_exception(error) from error
 
-    async def _answer_in_time(self, body: bytes, deadline: Deadline, headers: Mapping[str, str]) -> LlmReply:
+    async def _answer_in_time(self, call: LlmCall, receive: Receive, deadline: Deadline, headers: Mapping[str, str]) -> LlmReply:
         """Bound all attempts in time, inside of what the breaker guards: outside, it would only see a cancellation."""
         granted_s = deadline.for_upstream(self._timeout_s)
         if granted_s <= 0:
@@ -167,7 +216,7 @@ class LlmClient:
         began = self._clock()
         try:
             async with asyncio.timeout(granted_s):
-                reply = await self._answer(body, began + granted_s, headers)
+                reply = await self._answer(call, receive, began + granted_s, headers)
         except TimeoutError:
             raise self._timed_out(granted_s) from None
         self._learn_usual_time(self._clock() - began)
@@ -192,18 +241,25 @@ class LlmClient:
             slow=True,
         )
 
-    async def _answer(self, body: bytes, ends_at: float, headers: Mapping[str, str]) -> LlmReply:
+    async def _answer(self, call: LlmCall, receive: Receive, ends_at: float, headers: Mapping[str, str]) -> LlmReply:
         failures = 0
-        stale_connection_met = False
+        stale_connection_met = corrected = False
         while True:
             began = self._clock()
             attempt = _Attempt()
             try:
-                return await self._one_attempt(body, ends_at - began, headers, attempt)
+                return await self._one_attempt(call, receive, ends_at - began, headers, attempt)
             except LlmError as fault:
                 took_s = self._clock() - began
                 if fault.unanswered and attempt.reused and not stale_connection_met and took_s <= self._retry.quick_s:
                     stale_connection_met = True  # the server had closed it while it lay idle: no fault of the server's
+                    continue
+                if fault.refusal is not None and call.adapt(*fault.refusal):
+                    log.info("asking the LLM server in a simpler way", cause=str(fault))
+                    continue
+                if fault.unread is not None and not corrected and ends_at - self._clock() > took_s and call.correct(fault.unread):
+                    corrected = True
+                    log.info("asking the LLM server for another form", cause=str(fault))
                     continue
                 failures += 1
                 wait_s = self._wait_s(fault, failures, took_s, ends_at)
@@ -218,17 +274,47 @@ class LlmClient:
         remaining_s = ends_at - self._clock()
         return self._retry.wait_s(failures, took_s=took_s, remaining_s=remaining_s, retry_after_s=fault.retry_after_s, rng=self._rng)
 
-    async def _one_attempt(self, body: bytes, remaining_s: float, headers: Mapping[str, str], attempt: _Attempt) -> LlmReply:
+    async def _one_attempt(
+        self, call: LlmCall, receive: Receive, remaining_s: float, headers: Mapping[str, str], attempt: _Attempt
+    ) -> LlmReply:
         if self._session.closed:
             raise LlmError("the session to the LLM server is closed: we are stopping", reason=DegradedReason.LLM_UNAVAILABLE, counts=None)
-        sent = {**headers, "Content-Type": "application/json", "X-Request-Timeout-Ms": str(max(1, int(remaining_s * 1000)))}
+        own = {"Content-Type": "application/json", "X-Request-Timeout-Ms": str(max(1, int(remaining_s * 1000)))}
         try:
-            async with self._session.post(self._url, data=body, headers=sent, allow_redirects=False, trace_request_ctx=attempt) as response:
+            async with self._session.post(
+                self._url,
+                data=call.body,
+                headers={**headers, **self._protocol.headers, **own},
+                allow_redirects=False,
+                trace_request_ctx=attempt,
+            ) as response:
                 if not 200 <= response.status < 300:
-                    raise fault_of_status(response.status, response.headers.get("Retry-After"))
-                return self._read_reply(await self._bounded_body(response))
+                    fault = fault_of_status(response.status, response.headers.get("Retry-After"))
+                    if response.status in REFUSALS:
+                        fault.refusal = (response.status, await response.content.read(EXPLANATION_BYTES))
+                    raise fault
+                return await receive(response)
         except (aiohttp.ClientError, OSError) as error:
             raise fault_of_exception(error) from error
+
+    async def _read_whole(self, call: LlmCall, response: aiohttp.ClientResponse) -> LlmReply:
+        body = await self._bounded_body(response)
+        # A hostile reply of 1 MB takes a second to read (measured): too long for the loop.
+        return call.read(body) if len(body) <= SHORT_REPLY_BYTES else await asyncio.to_thread(call.read, body)
+
+    async def _read_stream(self, call: LlmCall, response: aiohttp.ClientResponse, parts: asyncio.Queue[Suggestion | LlmReply]) -> LlmReply:
+        """Put each suggestion into the queue as it is complete; a server that does not stream is read as a whole."""
+        if response.content_type != "text/event-stream":
+            return await self._read_whole(call, response)
+        reader = call.reader()
+        size = 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > self._max_reply_bytes:
+                raise self._too_large()
+            for suggestion in reader.feed(chunk):
+                parts.put_nowait(suggestion)
+        return reader.finish()
 
     async def _bounded_body(self, response: aiohttp.ClientResponse) -> bytes:
         """Read the whole body; leaving before its end closes the connection."""
@@ -239,8 +325,11 @@ class LlmClient:
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > self._max_reply_bytes:
-                raise LlmError(f"the LLM server's answer is over {self._max_reply_bytes} bytes", reason=DegradedReason.LLM_BAD_REPLY)
+                raise self._too_large()
         return bytes(body)
+
+    def _too_large(self) -> LlmError:
+        return LlmError(f"the LLM server's answer is over {self._max_reply_bytes} bytes", reason=DegradedReason.LLM_BAD_REPLY)
 
 
 def _below(base: str, path: str) -> URL:

@@ -26,6 +26,7 @@ class LlmError(UpstreamError):
         unanswered: bool = False,
         slow: bool = False,
         retry_after_s: float | None = None,
+        unread: bytes | None = None,
     ) -> None:
         """Keep what follows from the fault.
 
@@ -36,6 +37,8 @@ class LlmError(UpstreamError):
         self.counts = counts
         self.retryable = retryable
         self.unanswered = unanswered
+        self.unread = unread  # an answer in which nothing could be read
+        self.refusal: tuple[int, bytes] | None = None  # a status by which features are refused, and what the server says of it
 
 
 def counts_against(error: Exception) -> bool | None:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from opuscine.contract import ProblemError
 from opuscine.identity.attempts import Attempts
 from opuscine.identity.authenticator import Authenticator
-from opuscine.identity.caller import ANYBODY, Caller
-from opuscine.identity.refusal import AuthenticationError
+from opuscine.identity.caller import ANYBODY, NOBODY, Caller
+from opuscine.identity.refusal import AuthenticationError, Reason
 from opuscine.identity.scopes import Scope
 from opuscine.keys import CONTEXT
-from opuscine.middlewares.plugin import PluginContext
+from opuscine.middlewares.plugin import BuiltInContext
 from opuscine.operations import Operation
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="opuscine"'}  # RFC 9110, section 11.6.1; says nothing of what was wrong
 LONGEST_RETRY_AFTER_S = 2
 CREDENTIAL_HEADERS = ("Authorization", "X-Api-Key")
+WELCOME_S = 0.05  # health answers within 100 ms, whoever asks
 
 
-def plugin(context: PluginContext) -> Middleware:
+def plugin(context: BuiltInContext) -> Middleware:
     """Make the middleware from the settings."""
     settings = context.settings
     if not settings.auth_on:
@@ -49,23 +51,25 @@ def auth(
 ) -> Middleware:
     """Make the middleware.
 
-    An operation without a scope is open: credentials that happen to come along are used if they are good. A genuine preflight passes,
-    since browsers send it without credentials. An address whose attempts are used up gets 429, but known good credentials go on working.
+    An operation without a scope is open: credentials that happen to come along are used if they are good, and count as an attempt if
+    not. What is no operation passes: addresses that lead nowhere, and preflights, which browsers send without credentials. An address
+    whose attempts are used up gets 429, but known good credentials go on working.
     """
     log = structlog.get_logger("opuscine.auth")
 
     async def identify(request: web.Request) -> Caller:
         context = request[CONTEXT]
-        known = authenticator().recognise(request.headers)
-        if known is not None and not repeated(request):
+        twice = repeated(request)
+        known = None if twice else authenticator().recognise(request.headers)
+        if known is not None:
             return known
         wait_s = attempts.allowed(context.client)
         if wait_s is not None:
             retry_after = str(max(1, min(LONGEST_RETRY_AFTER_S, math.ceil(wait_s))))
             raise ProblemError("too_many_failures", "Too many failed attempts; try again later.", headers={"Retry-After": retry_after})
         try:
-            if repeated(request):
-                raise ProblemError("unauthenticated", "Send one credential.", headers=CHALLENGE)
+            if twice:
+                raise AuthenticationError(Reason.AMBIGUOUS)
             return await authenticator().authenticate(request.headers)
         except AuthenticationError as error:
             if error.is_attempt:
@@ -74,20 +78,35 @@ def auth(
             detail = "Send an API key as X-Api-Key, or a token as Authorization: Bearer."
             raise ProblemError("unauthenticated", detail, headers=CHALLENGE) from None
 
+    async def welcome(request: web.Request) -> Caller:
+        """Return who comes to an open operation; nobody, where that can't be found out at once (the issuer's keys may be slow to come)."""
+        if not any(name in request.headers for name in CREDENTIAL_HEADERS):
+            return NOBODY
+        try:
+            async with asyncio.timeout(WELCOME_S):
+                return await identify(request)
+        except (ProblemError, TimeoutError):
+            return NOBODY
+
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         operation = operation_of(request)
+        if operation is None:
+            return await handler(request)
         context = request[CONTEXT]
-        if operation is not None and operation.scope is None:
-            context.caller = authenticator().recognise(request.headers) or context.caller
-        elif operation is not None and not is_preflight(request):
-            with context.phases.phase("auth"):
-                context.caller = await identify(request)
-            context.notes["caller"] = context.caller.name
-            scope = Scope(operation.scope or "")
-            if not context.caller.has(scope):
-                raise ProblemError("forbidden", f"This needs the scope {scope}.", headers={})
-        return await handler(request)
+        with context.phases.phase("auth"):
+            context.caller = await (welcome if operation.scope is None else identify)(request)
+        if operation.scope is None:
+            return await handler(request)
+        context.notes["caller"] = context.caller.name
+        scope = Scope(operation.scope)
+        if not context.caller.has(scope):
+            raise ProblemError("forbidden", f"This needs the scope {scope}.")
+        response = await handler(request)
+        if not response.prepared:
+            # A browser keeps an answer that may be kept: not for whoever uses it next with other credentials.
+            response.headers.add("Vary", ", ".join(CREDENTIAL_HEADERS))
+        return response
 
     return middleware
 
@@ -95,8 +114,3 @@ def auth(
 def repeated(request: web.Request) -> bool:
     """Say whether a credential header stands there twice: which of them counts would be a guess."""
     return any(len(request.headers.getall(name, [])) > 1 for name in CREDENTIAL_HEADERS)
-
-
-def is_preflight(request: web.Request) -> bool:
-    """Say whether a browser asks beforehand what a page may send (Fetch standard, CORS-preflight request)."""
-    return request.method == hdrs.METH_OPTIONS and "Origin" in request.headers and "Access-Control-Request-Method" in request.headers

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from opuscine.connections import ask_for_body
 from opuscine.contract import ProblemError
 from opuscine.keys import BODY, CONTEXT
 from opuscine.middlewares.plugin import PluginContext
@@ -33,6 +34,7 @@ def body(*, operation_of: Callable[[web.Request], Operation | None], timeout_s: 
             check_kind(request)
             if (request.content_length or 0) > limit_bytes:
                 raise ProblemError("body_too_large", f"Send at most {limit_bytes} bytes.", close=True)
+            await ask_for_body(request)
             with request[CONTEXT].phases.phase("body"):
                 request[BODY] = await read_body(request, timeout_s=timeout_s, limit_bytes=limit_bytes)
         return await handler(request)

@@ -1,4 +1,4 @@
-"""What a middleware plugin is given, and what it gives back."""
+"""What a middleware plugin is given, and what it gives back. `docs/plugins.md` is the guide for those who write one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from opuscine.identity.authenticator import Authenticator
 from opuscine.keys import Lifecycle
 from opuscine.limits import Limit
 from opuscine.operations import Operation
-from opuscine.redis_gateway import RedisBudget
+from opuscine.redis_gateway import RedisBudget, RedisGateway
 from opuscine.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PluginContext:
-    """The collaborators that a plugin may unpack into keyword arguments of its middleware."""
+    """The collaborators that every plugin may unpack into keyword arguments of its middleware. Fields are added, never taken away."""
 
     settings: Settings
+    clock: Callable[[], float]  # seconds, monotonic: for durations
+    operation_of: Callable[[web.Request], Operation | None]  # None: no such address or method, or a preflight
+    redis: Callable[[], RedisGateway | None]  # asked for in each request; None: no setting names a Redis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltInContext(PluginContext):
+    """What our own middlewares are given besides; no part of what other plugins may count on."""
+
     lifecycle: Lifecycle
-    clock: Callable[[], float]
-    operation_of: Callable[[web.Request], Operation | None]  # None: no such address or method
     authenticator: Callable[[], Authenticator]  # there once the application has started, and only where `AUTH` is on
     read_limit: Limit
     redis_budget: Callable[[], RedisBudget]  # a fresh one, for one request
@@ -36,4 +43,8 @@ class Plugin(Protocol):
     """The object behind an entry point of the group `opuscine.middlewares`."""
 
     def __call__(self, context: PluginContext) -> Middleware:
-        """Make the middleware; called once, when the application is built."""
+        """Make the middleware; called once, when the application is built and nothing is open yet.
+
+        Raises:
+            SettingsError: the plugin's own settings cannot be used; the text says which and what is valid.
+        """

@@ -13,13 +13,13 @@ from aiohttp.typedefs import Handler, Middleware
 
 from opuscine.keys import CONTEXT
 from opuscine.limits import Limit
-from opuscine.middlewares.plugin import PluginContext
+from opuscine.middlewares.plugin import BuiltInContext
 from opuscine.operations import Operation
 
 LIMITED_SCOPE = "read"
 
 
-def plugin(context: PluginContext) -> Middleware:
+def plugin(context: BuiltInContext) -> Middleware:
     """Make the middleware."""
     return rate_limit(limit=context.read_limit, operation_of=context.operation_of)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -13,7 +13,7 @@ from opuscine.client_address import Networks, client_address
 from opuscine.context import RequestContext
 from opuscine.guard.deadline import Deadline
 from opuscine.keys import CONTEXT, Lifecycle
-from opuscine.middlewares.plugin import PluginContext
+from opuscine.middlewares.plugin import BuiltInContext
 from opuscine.redis_gateway import RedisBudget
 from opuscine.telemetry.phases import Phases
 
@@ -26,7 +26,7 @@ LEAST_DEADLINE_S = 0.1
 KEEP_ALIVE = "timeout=1200"  # a little less than the server waits, so that a pool which believes it never loses the race
 
 
-def plugin(context: PluginContext) -> Middleware:
+def plugin(context: BuiltInContext) -> Middleware:
     """Make the middleware from the settings."""
     return request_context(
         timeout_s=context.settings.requests.timeout_s,
@@ -52,7 +52,7 @@ def request_context(
         context = RequestContext(
             request_id=read_request_id(request.headers.get("X-Request-Id", "")),
             traceparent=continue_trace(request.headers.get("traceparent", "")),
-            tracestate=request.headers.get("tracestate", "")[:TRACESTATE_CHARS] if "traceparent" in request.headers else "",
+            tracestate=read_tracestate(request.headers.getall("tracestate", [])) if "traceparent" in request.headers else "",
             client=client_address(request.remote or "", request.headers.getall("X-Forwarded-For", []), trusted_proxies),
             redis_budget=redis_budget(),
             deadline=Deadline(read_budget(request, timeout_s), clock=clock),
@@ -61,8 +61,7 @@ def request_context(
         request[CONTEXT] = context
         response = await handler(request)
         if not response.prepared:
-            response.headers["X-Request-Id"] = context.request_id
-            response.headers.update(context.headers)
+            response.headers.update(context.answer_headers())
             if lifecycle.draining:
                 response.headers["Connection"] = "close"
                 response.force_close()
@@ -83,6 +82,14 @@ def continue_trace(given: str) -> str:
     match = TRACEPARENT.fullmatch(given)
     trace_id, flags = (match[1], match[2]) if match else (secrets.token_hex(16), "00")
     return f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+
+
+def read_tracestate(given: Sequence[str]) -> str:
+    """Join the members of all `tracestate` headers, as many whole ones as fit (W3C Trace Context, section 3.3.1.1)."""
+    members = [member.strip() for value in given for member in value.split(",") if member.strip()]
+    while members and len(",".join(members)) > TRACESTATE_CHARS:
+        members.pop()
+    return ",".join(members)
 
 
 def read_budget(request: web.Request, timeout_s: float) -> float:

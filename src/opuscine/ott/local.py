@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from opuscine.model import OttLink, TitleRef
-from opuscine.ott.repository import TierName
+from opuscine.ott.tier import OttAsk, TierName, TitleLinks
 
 
 class CatalogueAge(Protocol):
@@ -41,11 +41,8 @@ class LocalTier:
         """Take the open catalogue."""
         self._catalogue = catalogue
 
-    @property
-    def as_of(self) -> datetime:
-        """Return the age of the catalogue's sources."""
-        return self._catalogue.info.as_of
-
-    async def find_many(self, refs: Sequence[TitleRef], region: str) -> Mapping[TitleRef, Sequence[OttLink]]:  # noqa: ARG002 -- the catalogue keeps every region in one row
-        """Return the links of every region of each title that the catalogue has."""
-        return self._catalogue.links_many(refs)
+    async def find_many(self, refs: Sequence[TitleRef], ask: OttAsk) -> Mapping[TitleRef, TitleLinks]:  # noqa: ARG002 -- the catalogue keeps every region in one row
+        """Return what the catalogue says of every title: as of its age, one that it does not have streams nowhere."""
+        as_of = self._catalogue.info.as_of
+        known = self._catalogue.links_many(refs)
+        return {ref: TitleLinks(known.get(ref, ()), as_of) for ref in refs}

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 import structlog
 
+from opuscine.guard.deadline import Deadline
 from opuscine.model import OttLink, TitleRef
+from opuscine.ott.tier import LinkStore, OttAsk, OttTier, TierName, TitleLinks
 from opuscine.providers.links import select_links
 from opuscine.providers.table import ProviderTable
+from opuscine.redis_gateway import RedisBudget
 
 log = structlog.get_logger()
-
-TierName = Literal["local", "redis", "api"]
-
-
-class OttTier(Protocol):
-    """A store of links. It may be slow, fail, or answer a part of what it is asked."""
-
-    @property
-    def name(self) -> TierName:
-        """Return what answers call this tier."""
-        ...
-
-    @property
-    def as_of(self) -> datetime:
-        """Return when what it last answered was true, in aware UTC."""
-        ...
-
-    async def find_many(self, refs: Sequence[TitleRef], region: str) -> Mapping[TitleRef, Sequence[OttLink]]:
-        """Return what it has of the titles: links of every region, unselected; `region` is what the caller is after."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,51 +42,118 @@ class OttRepository:
     """
 
     def __init__(
-        self, tiers: Sequence[OttTier], *, table: ProviderTable, tier_timeout_s: float = 1.0, now: Callable[[], datetime] = _now
+        self,
+        tiers: Sequence[OttTier],
+        *,
+        table: ProviderTable,
+        store: LinkStore | None = None,
+        tier_timeout_s: float = 5.0,
+        now: Callable[[], datetime] = _now,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the tiers, nearest first, and the table by which providers are told apart."""
+        """Take the tiers, nearest first, and the table by which providers are told apart.
+
+        `store` is the one of them that is given what those after it find. Each tier bounds its own time; `tier_timeout_s` is
+        for one that fails to.
+        """
         self._tiers = tuple(tiers)
         self._table = table
+        self._store = store
         self._tier_timeout_s = tier_timeout_s
         self._now = now
-        self._failing: set[TierName] = set()
+        self._troubles = _Troubles(clock)
 
-    async def find_many(self, refs: Sequence[TitleRef], region: str) -> dict[TitleRef, Availability]:
+    async def find_many(
+        self,
+        refs: Sequence[TitleRef],
+        region: str,
+        *,
+        budget: RedisBudget | None = None,
+        deadline: Deadline | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[TitleRef, Availability]:
         """Return an answer for every title asked for, in the order asked.
 
-        A title that no tier knows a link of has none, source "none", as of the first tier that answered.
+        A title that no tier knows a link of has none, source "none", as of the first tier that knew anything of it. A request
+        gives its one Redis budget, its deadline and its headers, so that this keeps within what they allow.
         """
+        ask = OttAsk(region, budget, deadline, headers or {})
         found: dict[TitleRef, Availability] = {}
+        nothing: dict[TitleRef, Availability] = {}
         missing = list(dict.fromkeys(refs))
-        nothing: Availability | None = None
+        stored: Mapping[TitleRef, TitleLinks] | None = None  # what the store said, once it has said something
         for tier in self._tiers:
             if not missing:
                 break
-            answer = await self._ask(tier, missing, region)
-            if answer is None:
+            told = await self._ask(tier, missing, ask)
+            if told is None:
                 continue
-            links, as_of = answer
-            nothing = nothing or Availability((), "none", as_of)
-            found |= {ref: Availability(chosen, tier.name, as_of) for ref, chosen in links.items() if chosen}
+            for ref, (known, chosen) in told.items():
+                if chosen:
+                    found[ref] = Availability(chosen, tier.name, known.as_of)
+                else:
+                    nothing.setdefault(ref, Availability((), "none", known.as_of))
+            known_here = {ref: known for ref, (known, _) in told.items()}
+            if tier is self._store:
+                stored = known_here
+            elif self._store is not None and stored is not None:
+                self._write_back(self._store, known_here, stored)
             missing = [ref for ref in missing if ref not in found]
-        nothing = nothing or Availability((), "none", self._now())
-        return {ref: found.get(ref, nothing) for ref in refs}
+        unknown = Availability((), "none", self._now())
+        return {ref: found.get(ref) or nothing.get(ref, unknown) for ref in refs}
 
     async def _ask(
-        self, tier: OttTier, refs: Sequence[TitleRef], region: str
-    ) -> tuple[dict[TitleRef, tuple[OttLink, ...]], datetime] | None:
-        """Return what a tier has in the region, or None when it failed."""
+        self, tier: OttTier, refs: Sequence[TitleRef], ask: OttAsk
+    ) -> dict[TitleRef, tuple[TitleLinks, tuple[OttLink, ...]]] | None:
+        """Return what a tier knows, and of that what is shown in the region; None when it failed."""
         try:
             async with asyncio.timeout(self._tier_timeout_s):
-                answer = await tier.find_many(refs, region)
-            chosen = {ref: tuple(select_links(answer.get(ref, ()), region, table=self._table)) for ref in refs}
-            as_of = tier.as_of
+                answer = await tier.find_many(refs, ask)
+            told = {
+                ref: (answer[ref], tuple(select_links(answer[ref].links, ask.region, table=self._table))) for ref in refs if ref in answer
+            }
         except Exception as error:  # a tier's fault, whatever it is, must not become the caller's
-            if tier.name not in self._failing:
-                self._failing.add(tier.name)
-                log.warning("ott_tier_failed", tier=tier.name, error=repr(error), consequence="links come from the other tiers")
+            self._troubles.note(tier.name, error)
             return None
-        if tier.name in self._failing:
-            self._failing.discard(tier.name)
-            log.info("ott_tier_recovered", tier=tier.name)
-        return chosen, as_of
+        self._troubles.note(tier.name, None)
+        return told
+
+    def _write_back(self, store: LinkStore, found: Mapping[TitleRef, TitleLinks], stored: Mapping[TitleRef, TitleLinks]) -> None:
+        """Give the store what it lacks; what it alone knows of other regions stays.
+
+        Only called when the store has answered, so that nothing is overwritten that could not be read.
+        """
+        new = {ref: _merged(links, stored.get(ref)) for ref, links in found.items() if links.links}
+        new = {ref: links for ref, links in new.items() if ref not in stored or links.links != stored[ref].links}
+        if not new:
+            return
+        try:
+            store.keep(new)
+        except Exception as error:  # as in `_ask`
+            self._troubles.note(store.name, error)
+
+
+class _Troubles:
+    """Log that a tier fails, once, and that it is well again; if it goes to and fro, no more than one line a second for each."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._logged: dict[TierName, tuple[bool, float]] = {}  # whether it was said to fail, and when
+
+    def note(self, tier: TierName, error: Exception | None) -> None:
+        failing, at = self._logged.get(tier, (False, float("-inf")))
+        now = self._clock()
+        if failing is (error is not None) or now - at < 1.0:
+            return
+        self._logged[tier] = (error is not None, now)
+        if error is None:
+            log.info("ott_tier_recovered", tier=tier)
+        else:
+            log.warning("ott_tier_failed", tier=tier, error=repr(error), consequence="links come from the other tiers")
+
+
+def _merged(found: TitleLinks, stored: TitleLinks | None) -> TitleLinks:
+    """Add the regions that only the store knows; then the whole is as old as its older part."""
+    regions = {link.region for link in found.links}
+    kept = tuple(link for link in stored.links if link.region not in regions) if stored else ()
+    return TitleLinks(found.links + kept, min(found.as_of, stored.as_of)) if stored and kept else found

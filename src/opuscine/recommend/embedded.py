@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from opuscine.catalogue.search import SearchQuery, SearchResult
+from opuscine.guard.deadline import Deadline
 from opuscine.model import DegradedReason, Film, Match, MatchMethod, Recommendation, RecommendedFilm, Source, TitleRef
 from opuscine.recommend.intent import Intent
 from opuscine.recommend.sentence import SentenceReader
@@ -35,7 +36,14 @@ class EmbeddedRecommender:
         self._catalogue = catalogue
         self._sentences = sentences
 
-    async def recommend(self, wish: Wish, *, reason: DegradedReason | None = None, given: tuple[TitleRef, ...] = ()) -> Recommendation:
+    async def recommend(
+        self,
+        wish: Wish,
+        *,
+        reason: DegradedReason | None = None,
+        given: tuple[TitleRef, ...] = (),
+        deadline: Deadline | None = None,  # noqa: ARG002  searches are short
+    ) -> Recommendation:
         """Choose one page of films.
 
         What the sentence states holds for every film, unless nothing at all fits: then the least stated of it is given up, step

@@ -1,95 +1,116 @@
-"""The ordered list of films behind one wish, kept so that page N is a slice and no page repeats another's film."""
+"""The films given for a wish, page by page, kept so that no page is asked for twice and none repeats another's film."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from opuscine.model import Recommendation, RecommendedFilm, Source, TitleRef
 
 
 @dataclass(slots=True)
-class FilmList:
-    """The films found so far for one wish, in the order they were given, and where each page of a size ended."""
+class Pages:
+    """The pages known of one wish at one size. A page that is known stays as it was given."""
 
-    films: list[RecommendedFilm] = field(default_factory=list)
-    refs: set[TitleRef] = field(default_factory=set)
-    base: int = 0  # position of the first film: above 0 when the first page asked for was a later one
-    total: int = 0
-    exhausted: bool = False  # the model has no more
-    ends: dict[tuple[int, int], int] = field(default_factory=dict)  # (limit, page) -> position behind its last film
-    last: Recommendation | None = None  # what else the model said, handed on with later slices
+    limit: int
+    known: dict[int, tuple[RecommendedFilm, ...]] = field(default_factory=dict)
+    surplus: dict[int, tuple[RecommendedFilm, ...]] = field(default_factory=dict)  # page -> films that the page before had no room for
+    said: Recommendation | None = None  # what the model last said beside its films
+    total: int = 0  # films that there are, as the model says
+    last: int | None = None  # the last page that has films, once that is known
 
-    def add(self, found: Iterable[RecommendedFilm]) -> int:
-        """Append the films that are new and return how many were."""
-        fresh = [item for item in {item.film.ref: item for item in found}.values() if item.film.ref not in self.refs]
-        self.films.extend(fresh)
-        self.refs.update(item.film.ref for item in fresh)
-        return len(fresh)
+    def page(self, number: int) -> tuple[RecommendedFilm, ...] | None:
+        """Return a page that can be given without the model, or None.
 
-    def start_of(self, page: int, limit: int) -> int:
-        """Return the index where a page begins: behind the page before it, which may have been short of its limit."""
-        return 0 if page == 1 else self.ends.get((limit, page - 1), (page - 1) * limit - self.base)
+        It was given before, or the films left over from the page before it fill it, or the model has no more.
+        """
+        if number not in self.known:
+            left_over = self.surplus.get(number, ())
+            if len(left_over) >= self.limit:
+                self._put(number, left_over)
+            elif self.last is not None and number > self.last and not left_over:
+                return ()
+        return self.known.get(number)
 
-    def has(self, page: int, limit: int) -> bool:
-        """Say whether a page can be given without asking the model."""
-        start = self.start_of(page, limit)
-        if (limit, page) in self.ends:
-            return True
-        return len(self.films) >= start + limit or (self.exhausted and start <= len(self.films))
+    def given(self) -> dict[TitleRef, RecommendedFilm]:
+        """Return every film of every known page, in the order of the pages."""
+        return {item.film.ref: item for number in sorted(self.known) for item in self.known[number]}
 
-    def slice(self, page: int, limit: int) -> tuple[RecommendedFilm, ...]:
-        """Return a page and remember where it ended."""
-        start = self.start_of(page, limit)
-        end = self.ends.setdefault((limit, page), max(start, min(start + limit, len(self.films))))
-        return tuple(self.films[start:end])
+    def add(self, number: int, found: Iterable[RecommendedFilm]) -> None:
+        """Make a page of what the model gave for it, after what was left over; films of other pages are not repeated."""
+        if number in self.known:  # somebody else was quicker: what has been shown stays
+            return
+        elsewhere = self.given()
+        fresh = {item.film.ref: item for item in (*self.surplus.get(number, ()), *found) if item.film.ref not in elsewhere}
+        self._put(number, tuple(fresh.values()))
+
+    def take_over(self, other: Pages) -> None:
+        """Take the pages of another book of the same wish that are not known here; what was shown from it stays."""
+        self.known = {**other.known, **self.known} if other is not self else self.known
+
+    def films(self) -> int:
+        """Return how many films are held."""
+        return sum(map(len, (*self.known.values(), *self.surplus.values())))
+
+    def show(self, number: int, *, cached: bool) -> Recommendation:
+        """Show a known page, with what the model last said and the number of all films known."""
+        if self.said is None:
+            raise ValueError("pages of which nothing was said cannot be shown")
+        return replace(
+            self.said,
+            films=self.page(number) or (),
+            total=max(self.total, self.films()),
+            source=Source.CACHE if cached else Source.LLM,
+        )
+
+    def _put(self, number: int, films: tuple[RecommendedFilm, ...]) -> None:
+        self.known[number] = films[: self.limit]
+        self.surplus.pop(number, None)
+        if films[self.limit :]:
+            self.surplus[number + 1] = films[self.limit :]
 
 
-class FilmLists:
-    """Film lists by wish, forgotten after a time or when there are too many (least recently used first)."""
+class PageStore:
+    """Pages by wish, forgotten after a time, or when they hold too many films (the wish not asked for longest goes first)."""
 
-    def __init__(self, *, ttl_s: float, clock: Callable[[], float], capacity: int = 2_000) -> None:
-        """Keep at most `capacity` lists for `ttl_s` seconds each; 0 seconds keeps none."""
+    def __init__(self, *, ttl_s: float, clock: Callable[[], float], max_films: int = 20_000) -> None:
+        """Keep the pages of a wish for `ttl_s` seconds from its first page on; 0 seconds keeps none."""
         self._ttl_s = ttl_s
         self._clock = clock
-        self._capacity = capacity
-        self._lists: OrderedDict[Any, tuple[float, FilmList]] = OrderedDict()
+        self._max_films = max_films
+        self._pages: OrderedDict[Hashable, tuple[float, int, Pages]] = OrderedDict()
+        self._films = 0
 
     def __len__(self) -> int:
-        """Return how many lists are kept."""
-        return len(self._lists)
+        """Return how many wishes are remembered."""
+        return len(self._pages)
 
-    def get(self, key: Any) -> FilmList | None:
-        """Return the list of a wish if it is young enough."""
-        kept = self._lists.get(key)
+    def get(self, key: Hashable) -> Pages | None:
+        """Return the pages of a wish if they are young enough."""
+        kept = self._pages.get(key)
         if kept is None:
             return None
         if kept[0] <= self._clock():
-            del self._lists[key]
+            self._drop(key)
             return None
-        self._lists.move_to_end(key)
-        return kept[1]
+        self._pages.move_to_end(key)
+        return kept[2]
 
-    def keep(self, key: Any, films: FilmList) -> None:
-        """Keep a list; its time runs from the first time it was kept."""
+    def keep(self, key: Hashable, pages: Pages) -> None:
+        """Remember pages; those of the same wish that were remembered before keep their time."""
         if self._ttl_s <= 0:
             return
-        expires = self._lists[key][0] if key in self._lists else self._clock() + self._ttl_s
-        self._lists[key] = (expires, films)
-        self._lists.move_to_end(key)
-        while len(self._lists) > self._capacity:
-            self._lists.popitem(last=False)
+        before = self._pages.get(key)
+        expires = before[0] if before is not None and before[2] is pages else self._clock() + self._ttl_s
+        self._drop(key)
+        films = pages.films()
+        self._pages[key] = (expires, films, pages)
+        self._films += films
+        while self._films > self._max_films:
+            self._drop(next(iter(self._pages)))
 
-
-def page_of(films: FilmList, page: int, limit: int, *, cached: bool) -> Recommendation:
-    """Show one page of a list as a recommendation, with what the model last said."""
-    if films.last is None:
-        raise ValueError("a list without a reply has no page")
-    return replace(
-        films.last,
-        films=films.slice(page, limit),
-        total=max(films.total, len(films.films)),
-        source=Source.CACHE if cached else Source.LLM,
-    )
+    def _drop(self, key: Hashable) -> None:
+        dropped = self._pages.pop(key, None)
+        if dropped is not None:
+            self._films -= dropped[1]

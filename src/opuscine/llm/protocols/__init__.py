@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from opuscine.errors import SettingsError
-from opuscine.llm.ask import LlmAsk, LlmReply
-from opuscine.llm.protocols import movie_recommend
+from opuscine.llm.protocols.movie_recommend import MovieRecommend
+from opuscine.llm.protocols.openai import OpenAi
+from opuscine.llm.protocols.protocol import LlmProtocol
+from opuscine.settings import LlmSettings
 
 
-class LlmProtocol(Protocol):
-    """What a module of this folder offers the client."""
-
-    @property
-    def PATH(self) -> str:  # noqa: N802 - a module's constant
-        """Where questions go, below `LLM_SERVER_URL`."""
-        ...
-
-    @property
-    def PROBE_PATH(self) -> str:  # noqa: N802 - a module's constant
-        """What answers 2xx to a GET when the server is up."""
-        ...
-
-    def request_body(self, ask: LlmAsk) -> bytes:
-        """Write the question as JSON."""
-        ...
-
-    def read_reply(self, body: bytes) -> LlmReply:
-        """Read the body of a 2xx answer.
-
-        Raises:
-            LlmError: it says that it failed, or nothing could be read. Never anything else.
-        """
-        ...
-
-
-PROTOCOLS: dict[str, LlmProtocol] = {"movie-recommend": movie_recommend}
-
-
-def protocol_named(name: str) -> LlmProtocol:
-    """Return a protocol.
+def protocol_of(settings: LlmSettings) -> LlmProtocol:
+    """Return the protocol that the settings name.
 
     Raises:
-        SettingsError: there is none of this name.
+        SettingsError: there is none of this name, or it lacks a setting.
     """
-    try:
-        return PROTOCOLS[name]
-    except KeyError:
-        raise SettingsError(f"LLM_PROTOCOL is {name!r}; valid are: {', '.join(sorted(PROTOCOLS))}") from None
+    if settings.protocol == "movie-recommend":
+        return MovieRecommend()
+    if settings.protocol == "openai":
+        return OpenAi(settings)
+    raise SettingsError(f"LLM_PROTOCOL: found {settings.protocol!r}; valid: movie-recommend or openai")

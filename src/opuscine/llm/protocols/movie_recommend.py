@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from opuscine.codec import dumps, loads
 from opuscine.llm.ask import LlmAsk, LlmReply
 from opuscine.llm.fault import LlmError
+from opuscine.llm.protocols.protocol import StreamReader
 from opuscine.model import DegradedReason, Kind, Suggestion
 
 PATH = "movie-recommend"
@@ -26,6 +29,42 @@ _NUMBER = re.compile(r"\s*([+-]?\d{1,18}(?:\.\d{0,18})?)(?:\s*/\s*10)?\s*", re.A
 _DATE = re.compile(r"(?:1[89]|2[01])\d\d(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01])(?!\d))?)?(?!\d)", re.ASCII)
 _IMAGE = re.compile(r"(?:https?://[\w.-]+(?::\d+)?)?(?:/[\w.~%+-]+)+", re.ASCII)
 _KINDS = {"movie": Kind.MOVIE, "film": Kind.MOVIE, "tv": Kind.TV, "series": Kind.TV}
+
+
+class MovieRecommend:
+    """The protocol as the client uses it."""
+
+    path = PATH
+    probe_path = PROBE_PATH
+    headers: Mapping[str, str] = MappingProxyType({})
+    streams = False
+
+    def begin(self, ask: LlmAsk, *, stream: bool = False) -> MovieRecommendCall:  # noqa: ARG002  the protocol's arguments
+        """Write a question."""
+        return MovieRecommendCall(request_body(ask))
+
+
+@dataclass(frozen=True, slots=True)
+class MovieRecommendCall:
+    """One question; there is only one way to ask it."""
+
+    body: bytes
+
+    def adapt(self, status: int, explanation: bytes) -> bool:  # noqa: ARG002
+        """Return False: a refusal of this question is final."""
+        return False
+
+    def correct(self, body: bytes) -> bool:  # noqa: ARG002
+        """Return False: an answer that can't be read would not be better the second time."""
+        return False
+
+    def read(self, body: bytes) -> LlmReply:
+        """Read an answer, as `read_reply`."""
+        return read_reply(body)
+
+    def reader(self) -> StreamReader:
+        """Raise: this protocol does not stream, and says so."""
+        raise NotImplementedError
 
 
 def request_body(ask: LlmAsk) -> bytes:
