@@ -54,6 +54,7 @@ class SearchQuery:
     exclude_countries: tuple[str, ...] = ()  # where a work comes from first
     kind: Kind | None = None
     provider_ids: tuple[int, ...] = ()  # streams at any of them in `region`
+    exclude_provider_ids: tuple[int, ...] = ()  # streams at none of them in `region`
     region: str = "KR"
     exclude: tuple[TitleRef, ...] = ()  # titles that are not wished for; at most a few hundred
     include_texts: tuple[str, ...] = ()  # titles hold a word at least of each
@@ -126,15 +127,12 @@ def filters(query: SearchQuery, today: date) -> tuple[Filter, Filter | None]:
         sure.append(Filter(f"substr(f.countries, 1, 2) NOT IN ({', '.join('?' * len(codes))})", codes))
     if query.order == "newest":
         sure.append(Filter("f.release_date <= ?", (today.isoformat(),)))
-    if query.provider_ids:
-        numbers = tuple(number for number in query.provider_ids if 0 < number <= _MAX_NUMBER)
-        marks = ", ".join("?" * len(numbers))
-        sure.append(
-            Filter(
-                f"EXISTS (SELECT 1 FROM availability WHERE region = ? AND provider IN ({marks}) AND place = f.place)",  # noqa: S608  marks only
-                (query.region if query.region.isascii() else "", *numbers),
-            )
-        )
+    for provider_ids, exists in ((query.provider_ids, "EXISTS"), (query.exclude_provider_ids, "NOT EXISTS")):
+        if provider_ids:
+            numbers = tuple(number for number in provider_ids if 0 < number <= _MAX_NUMBER)
+            marks = ", ".join("?" * len(numbers))
+            offered = f"SELECT 1 FROM availability WHERE region = ? AND provider IN ({marks}) AND place = f.place"  # noqa: S608  marks only
+            sure.append(Filter(f"{exists} ({offered})", (query.region if query.region.isascii() else "", *numbers)))
     judged = _judged(query)
     fits = _all_of([*sure, *(known for known, _ in judged)])
     if not judged:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from opuscine.catalogue.genres import related
+from opuscine.catalogue.genres import GENRES, related
 from opuscine.model import Film, RecommendedFilm
-from opuscine.recommend.intent import Intent
+from opuscine.recommend.intent import Facts, Intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,31 +20,35 @@ class Constrained:
 
 
 def constrain(films: Iterable[RecommendedFilm], intent: Intent) -> Constrained:
-    """Drop the films that contradict what is stated, each counted under the first constraint that it breaks."""
+    """Drop the films that contradict what is stated beyond doubt, each counted under the first constraint that it breaks.
+
+    A film whose title the message names stays whatever else it says, unless the message says that it is not wished for.
+    """
     kept: list[RecommendedFilm] = []
     dropped: Counter[str] = Counter()
     for item in films:
-        broken = broken_constraint(item.film, intent)
-        if broken:
+        if item.film.ref in intent.unwanted:
+            dropped["title"] += 1
+        elif item.film.ref not in intent.named and (broken := broken_constraint(item.film, intent.certain)):
             dropped[broken] += 1
         else:
             kept.append(item)
     return Constrained(tuple(kept), dict(dropped))
 
 
-def broken_constraint(film: Film, intent: Intent) -> str:
-    """Name the first stated constraint that a film contradicts, or return `""`."""
-    if intent.kind is not None and film.ref.kind is not intent.kind:
+def broken_constraint(film: Film, facts: Facts) -> str:
+    """Name the first of the facts that a film contradicts, or return `""`."""
+    if facts.kind is not None and film.ref.kind is not facts.kind:
         return "kind"
-    if film.year is not None and not (intent.year_from or 0) <= film.year <= (intent.year_to or 9999):
+    if film.year is not None and facts.years and not any((first or 0) <= film.year <= (last or 9999) for first, last in facts.years):
         return "year"
-    if film.countries and intent.countries and not set(film.countries) & set(intent.countries):
+    if film.countries and facts.countries and not set(film.countries) & set(facts.countries):
         return "country"
-    if film.genre_ids and not all(_has_genre(film.genre_ids, wanted) for wanted in intent.genre_ids):
+    if film.countries[:1] and film.countries[0] in facts.unwanted_countries:
+        return "country"
+    if film.genre_ids and not all(_has_genre(film, group) for group in facts.genre_groups if _can_have(film, group)):
         return "genre"
-    if any(_has_genre(film.genre_ids, unwanted) for unwanted in intent.unwanted_genre_ids):
-        return "genre"
-    return ""
+    return "genre" if facts.unwanted_genres and _has_genre(film, facts.unwanted_genres) else ""
 
 
 def streams_at(item: RecommendedFilm, provider_ids: Collection[int]) -> bool:
@@ -52,5 +56,10 @@ def streams_at(item: RecommendedFilm, provider_ids: Collection[int]) -> bool:
     return not provider_ids or any(link.provider_id in provider_ids for link in item.links)
 
 
-def _has_genre(genre_ids: Collection[int], wanted: int) -> bool:
-    return not related(wanted).isdisjoint(genre_ids)
+def _has_genre(film: Film, group: Collection[int]) -> bool:
+    return any(not related(wanted).isdisjoint(film.genre_ids) for wanted in group)
+
+
+def _can_have(film: Film, group: Collection[int]) -> bool:
+    """Say whether works of this kind are filed under such a genre at all: TMDB has no series that are thrillers."""
+    return any(number in GENRES and film.ref.kind in GENRES[number].kinds for wanted in group for number in related(wanted))

@@ -6,18 +6,20 @@ It answers when no LLM server is configured, and in the model's place when that 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from opuscine.catalogue.search import SearchQuery, SearchResult
 from opuscine.guard.deadline import Deadline
 from opuscine.model import DegradedReason, Film, Match, MatchMethod, Recommendation, RecommendedFilm, Source, TitleRef
-from opuscine.recommend.intent import Intent
-from opuscine.recommend.sentence import SentenceReader
+from opuscine.recommend.explanation import Course, explain, unknown_facts
+from opuscine.recommend.queries import like, near_in_series, steps
+from opuscine.recommend.sentence import Sentence, SentenceReader
+from opuscine.recommend.text_hits import by_topic, covers, in_names
 from opuscine.recommend.wish import Wish
 
-HITS = 60  # text hits that come before the rest; more would push the well-loved films out of the first pages
+HURRY_S = 0.15  # with less time than this nothing is searched for by words: one plain list is the answer
+HITS = 40  # text hits that come before the rest; more would push the well-loved films out of the first pages
 CHOSEN = Match(MatchMethod.CATALOGUE, 1.0)
 
 
@@ -26,6 +28,13 @@ class SearchableCatalogue(Protocol):
 
     async def search(self, query: SearchQuery) -> SearchResult:
         """Search off the loop."""
+
+
+class Leading(NamedTuple):
+    """The films that the words themselves point to, and how they were come by."""
+
+    films: dict[TitleRef, Film]
+    course: Course
 
 
 class EmbeddedRecommender:
@@ -37,113 +46,84 @@ class EmbeddedRecommender:
         self._sentences = sentences
 
     async def recommend(
-        self,
-        wish: Wish,
-        *,
-        reason: DegradedReason | None = None,
-        given: tuple[TitleRef, ...] = (),
-        deadline: Deadline | None = None,  # noqa: ARG002  searches are short
+        self, wish: Wish, *, reason: DegradedReason | None = None, given: tuple[TitleRef, ...] = (), deadline: Deadline | None = None
     ) -> Recommendation:
         """Choose one page of films.
 
         What the sentence states holds for every film, unless nothing at all fits: then the least stated of it is given up, step
-        by step, and the explanation says so. `given` are titles that the caller has been shown and that are not repeated.
+        by step, and the explanation says so. `given` are titles that the caller has been shown and that are not repeated. With little
+        time left before the deadline the films are those of a plain list, without a search for words.
         """
         begun = time.monotonic()
         sentence = self._sentences.read(wish.message)
-        intent, named = sentence.intent, sentence.named
-        start = max(0, (wish.page - 1) * wish.limit - len(given))
-        if named is not None and intent.similar:
-            intent = replace(intent, genre_ids=intent.genre_ids or named.genre_ids[:2])
-            given, named = (*given, named.ref), None
-        films, total, relaxed, unjudged = await self._page(intent, wish, start, given, named)
+        films, total, course = await self._page(sentence, wish, given, deadline)
+        explained = explain(sentence.intent, course, found=bool(films), reason=reason)
         return Recommendation(
             films=tuple(RecommendedFilm(film, CHOSEN) for film in films),
             total=total,
             source=Source.CATALOGUE,
             method="embedded",
             degraded_reason=reason,
-            confidence=0.3 if relaxed or not (intent.understood or intent.terms) else 0.6,
-            reasoning=_reasoning(intent, unjudged),
-            explanation=_explanation(intent, reason=reason, relaxed=relaxed, found=bool(films)),
-            intent_analysis=_analysis(intent),
+            confidence=explained.confidence,
+            reasoning=explained.reasoning,
+            explanation=explained.text,
+            intent_analysis=explained.analysis,
             follow_up="장르, 연도, 국가나 OTT 이름을 함께 적어 주시면 더 알맞은 작품을 찾아 드릴 수 있습니다.",
-            parameters=intent.parameters(),
+            parameters=sentence.intent.parameters(),
             processing_ms=round((time.monotonic() - begun) * 1000),
         )
 
     async def _page(
-        self, intent: Intent, wish: Wish, start: int, given: tuple[TitleRef, ...], first: Film | None
-    ) -> tuple[list[Film], int, bool, int]:
-        """Return a page, how many films there are in all, whether anything stated was given up, and how many could not be judged."""
-        for step, query in enumerate(self._queries(intent, wish.region)):
-            leading = await self._leading(intent, replace(query, exclude=given), first)
+        self, sentence: Sentence, wish: Wish, given: tuple[TitleRef, ...], deadline: Deadline | None
+    ) -> tuple[tuple[Film, ...], int, Course]:
+        """Take the first step of the search that finds anything; return the page, how many films there are in all, and the course."""
+        intent = sentence.intent
+        course = Course()
+        start = max(0, (wish.page - 1) * wish.limit - len(given))
+        for step in steps(sentence, wish.region):
+            query, alike = replace(step.query, exclude=(*step.query.exclude, *given)), step.alike
+            leading, course = await self._leading(sentence, query, deadline)
+            if course.hits and not (intent.moods or intent.genre_ids or intent.order or sentence.named):
+                query = like(query, next(iter(leading.values())), intent)
+                alike = True
             rest = replace(
                 query,
-                exclude=(*given, *(film.ref for film in leading)),
+                exclude=(*query.exclude, *leading),
                 offset=max(0, start - len(leading)),
                 limit=max(0, start + wish.limit - max(start, len(leading))) or 1,
             )
             found = await self._catalogue.search(rest)
-            total = len(leading) + found.total
-            if total:
-                page = [*leading[start : start + wish.limit], *found.films]
-                return page[: wish.limit], total, step > 0, found.unjudged
-        return [], 0, False, 0
+            if total := len(leading) + found.total:
+                films = (*list(leading.values())[start : start + wish.limit], *found.films)[: wish.limit]
+                near = near_in_series(intent.facts) and not step.given_up
+                course = replace(course, alike=alike, given_up=step.given_up, near=near, unknown=unknown_facts(films, intent))
+                return films, total, course
+        return (), 0, course
 
-    async def _leading(self, intent: Intent, query: SearchQuery, first: Film | None) -> list[Film]:
-        """Find the films that the words themselves point to: the named one, those that hold the terms, those that hold a mood's words."""
-        searches = [" ".join(intent.terms)] if intent.terms else []
-        if intent.order is None:
-            searches.extend(intent.mood_words)
-        hits: dict[TitleRef, Film] = {first.ref: first} if first is not None and first.ref not in query.exclude else {}
-        for text in searches:
-            found = await self._catalogue.search(replace(query, text=text, order="relevance", limit=HITS))
-            hits |= {film.ref: film for film in found.films if film.ref not in hits}
-        return list(hits.values())[:HITS]
-
-    def _queries(self, intent: Intent, region: str) -> Iterator[SearchQuery]:
-        """Yield what is searched for, from all that is stated down to nothing at all."""
-        stated = SearchQuery(
-            genre_ids=intent.genre_ids,
-            all_genres=True,
-            exclude_genre_ids=intent.excluded_genre_ids,
-            year_from=intent.year_from,
-            year_to=intent.year_to,
-            countries=intent.countries,
-            kind=intent.kind,
-            provider_ids=intent.provider_ids,
-            region=region,
-            order=intent.order or "best",
-        )
-        if intent.moods and not intent.genre_ids:
-            moody = tuple(dict.fromkeys(genre for mood in intent.moods for genre in mood.genres))
-            yield replace(stated, genre_ids=moody, all_genres=False)
-        yield stated
-        yield replace(stated, all_genres=False)
-        yield replace(stated, genre_ids=())
-        yield replace(stated, genre_ids=(), exclude_genre_ids=(), provider_ids=())
-        yield replace(stated, genre_ids=(), exclude_genre_ids=(), provider_ids=(), year_from=None, year_to=None)
-        yield SearchQuery(region=region, order="best")
-
-
-def _reasoning(intent: Intent, unjudged: int) -> str:
-    found = f"catalogue search: {intent.parameters()}, words {len(intent.terms)}"
-    return f"{found}; {unjudged} titles whose country is not known were kept" if unjudged else found
-
-
-def _analysis(intent: Intent) -> str:
-    return f"파악한 조건: {', '.join(intent.said)}" if intent.said else "뚜렷한 조건이 없는 요청으로 보았습니다."
-
-
-def _explanation(intent: Intent, *, reason: DegradedReason | None, relaxed: bool, found: bool) -> str:
-    opening = "지금은 추천 모델의 답을 받을 수 없어 " if reason else ""
-    if not found:
-        return f"{opening}카탈로그에서 더 보여 드릴 작품을 찾지 못했습니다."
-    if relaxed:
-        return f"{opening}말씀하신 조건에 모두 맞는 작품이 없어 가까운 작품을 카탈로그에서 골랐습니다."
-    if intent.understood:
-        return f"{opening}‘{', '.join(intent.said)}’에 맞는 작품을 카탈로그에서 골랐습니다."
-    if intent.terms:
-        return f"{opening}말씀하신 단어와 관련된 작품을 카탈로그에서 먼저 보여 드립니다."
-    return f"{opening}많은 사람이 좋아한 작품을 카탈로그에서 골랐습니다."
+    async def _leading(self, sentence: Sentence, query: SearchQuery, deadline: Deadline | None) -> Leading:
+        """Find the films that the words themselves point to: those that are named and what continues them, or those that hold the words."""
+        intent = sentence.intent
+        hurried = deadline is not None and deadline.remaining() < HURRY_S
+        if sentence.named is not None:
+            course = Course(named=sentence.named.title)
+            if intent.similar:
+                return Leading({}, course)
+            films = {film.ref: film for film in sentence.namesakes if film.ref not in query.exclude}
+            if hurried:
+                return Leading(films, replace(course, hurried=True))
+            found = await self._catalogue.search(
+                SearchQuery(text=sentence.named.title, region=query.region, exclude=query.exclude, limit=HITS)
+            )
+            return Leading(films | {film.ref: film for film in found.films if in_names(sentence.named.title, film)}, course)
+        if not intent.terms and not intent.topics:
+            return Leading({}, Course())
+        if hurried:
+            return Leading({}, Course(hurried=True))
+        about = replace(query, include_texts=tuple(" ".join(topic.words) for topic in intent.topics), limit=HITS)
+        if intent.terms:
+            found = await self._catalogue.search(replace(about, text=" ".join(intent.terms), order="relevance"))
+            hits = [film for film in found.films if covers(film, intent)]
+        else:
+            hits = by_topic((await self._catalogue.search(about)).films, intent.topics)
+        sought = tuple(filter(None, (" ".join(intent.terms), *(topic.name for topic in intent.topics))))
+        return Leading({film.ref: film for film in hits}, Course(sought=sought, hits=len(hits)))

@@ -1,20 +1,32 @@
-"""A message as the catalogue understands it: the title that it names, and what the rest of it states."""
+"""A message as the catalogue understands it: the titles that it names, and what the rest of it states."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
 from opuscine.catalogue.titles import TitleEntry, title_key
 from opuscine.model import Film, TitleRef
 from opuscine.providers.table import ProviderTable
-from opuscine.recommend.intent import Intent, read_intent, without_particle
+from opuscine.recommend.constraints import broken_constraint
+from opuscine.recommend.intent import Intent, read_intent
+from opuscine.recommend.lexicon import HANGUL, TITLE, Role, fold, read_tokens, tail_cuts
 
-TITLE_WORDS = 8  # longest run of words tried as a title
 WORDS = 40  # of a message that are looked at for a title
-LEAST_TITLE = 3  # characters of a title of one word: shorter ones are words first
+TITLE_WORDS = 8  # longest run of words tried as a title
+LOOKUPS = 60  # titles tried for one message: about 10 µs each
+LEAST_SYLLABLES = 3  # of a title of one Korean word amid others: shorter ones are words first
+NAMES = 3  # titles of one message
+QUOTED = re.compile(
+    "|".join(
+        f"{opening}([^{opening}{closing}]{{1,80}}){closing}"
+        for opening, closing in ('""', "“”", "‘’", "「」", "『』", "《》", "〈〉", "<>")
+    )
+)
+EMPTY = {Role.IDLE, Role.PASSED}
 
 
 class TitleCatalogue(Protocol):
@@ -29,10 +41,14 @@ class TitleCatalogue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What a message says: `named` is the one work whose title stands in it, `intent` what the words around it state."""
+    """What a message says: `named` is the work whose title stands in it, `intent` what the words around it state.
+
+    `namesakes` are all works that the message may mean, the most popular first; `named` is the first of them.
+    """
 
     intent: Intent
     named: Film | None = None
+    namesakes: tuple[Film, ...] = ()
 
 
 class SentenceReader:
@@ -45,31 +61,125 @@ class SentenceReader:
         self._today = today
 
     def read(self, message: str) -> Sentence:
-        """Read a message. Never raises, whatever the text."""
-        words = message.split()[:WORDS]
-        for length in range(min(TITLE_WORDS, len(words)), 0, -1):
-            for start in range(len(words) - length + 1):
-                run = words[start : start + length]
-                film = self._title(run)
-                if film is not None:
-                    around = [*words[:start], *(_similar(run[-1])), *words[start + length :]]
-                    return Sentence(self._intent(" ".join(around)), film)
-        return Sentence(self._intent(message))
-
-    def _title(self, run: Sequence[str]) -> Film | None:
-        """Return the one work of this title. A title that several works bear names none, nor does one of words that state something."""
-        for text in dict.fromkeys((" ".join(run), " ".join([*run[:-1], without_particle(run[-1])]))):
-            if len(run) == 1 and len(text) < LEAST_TITLE:
-                continue
-            refs = {entry.ref for entry in self._catalogue.titles_by_key(title_key(text))}
-            if len(refs) == 1 and self._intent(text).terms:
-                return self._catalogue.get(refs.pop())
-        return None
+        """Read a message. Never raises, whatever the text; takes a few milliseconds at most, whatever its length."""
+        return _Reading(self._catalogue, self._intent).read(message)
 
     def _intent(self, text: str) -> Intent:
         return read_intent(text, providers=self._providers, this_year=self._today().year)
 
 
-def _similar(word: str) -> tuple[str, ...]:
-    """Keep what a title's particle says: "인셉션처럼" asks for films like it."""
-    return ("처럼",) if word.endswith("처럼") else ()
+class _Reading:
+    """One message being read; counts the titles that were tried."""
+
+    def __init__(self, catalogue: TitleCatalogue, intent: Callable[[str], Intent]) -> None:
+        self._catalogue = catalogue
+        self._intent = intent
+        self._tried: dict[str, list[Film]] = {}
+
+    def read(self, message: str) -> Sentence:
+        words = message.split()[:WORDS]
+        if whole := self._whole(words):
+            return whole
+        named: list[Film] = []
+        text = " ".join(message.split())
+        for run in self._runs(text, words):
+            if run in text and (films := self._fitting(run, text)):
+                named.extend(films)
+                text = text.replace(run, f" {TITLE}", 1)
+                if text.count(TITLE) == NAMES:
+                    break
+        return self._sentence(self._intent(text), named)
+
+    def _whole(self, words: Sequence[str]) -> Sentence | None:
+        """Read a message that is a title and nothing else but words that say nothing: "듄", "봄날은 간다 보고 싶어"."""
+        if films := self._films(" ".join(words)):
+            intent = self._intent(" ".join(words))
+            return self._sentence(Intent() if intent.terms else replace(intent, terms=()), films)
+        first, last = 0, len(words)
+        while first < last and _is_empty(words[first]):
+            first += 1
+        while last > first and _is_empty(words[last - 1]):
+            last -= 1
+        if not 0 < last - first <= TITLE_WORDS:
+            return None
+        for begin, end in ((first, last), (first, len(words)), (0, last)):
+            for text in _spellings(words[begin:end]):
+                if (films := self._films(text)) and _is_name(text):
+                    intent = self._intent(" ".join(words).replace(text, f" {TITLE}", 1))
+                    fitting = [film for film in films if not broken_constraint(film, intent.facts)]
+                    return self._sentence(intent, fitting or films)
+        return None
+
+    def _runs(self, message: str, words: Sequence[str]) -> Iterator[str]:
+        """Yield the runs of words that may be a title: in quotes, beside "같은" or "like", then the longest first."""
+        yield from (match[match.lastindex or 0].strip() for match in QUOTED.finditer(message))
+        compared = [place for place, word in enumerate(words) if _compares(word)]
+        for place in compared[:2]:
+            for length in range(TITLE_WORDS, 0, -1):
+                for start in (place - length, place - length + 1, place + 1):
+                    if start >= 0 and start + length <= len(words):
+                        yield from _spellings(words[start : start + length])
+        longest = min(TITLE_WORDS, len(words), max(1, LOOKUPS // max(1, len(words))))
+        for length in range(longest, 0, -1):
+            for start in range(len(words) - length + 1):
+                run = words[start : start + length]
+                yield from (text for text in _spellings(run) if length > 1 or _is_long(text, run[0], start))
+
+    def _fitting(self, run: str, text: str) -> list[Film]:
+        """Return the works of a title that the rest of the text allows: no "클래식" for a message that wishes for music."""
+        films = self._films(run)
+        if not films or not _is_name(run):
+            return []
+        rest = self._intent(text.replace(run, f" {TITLE}", 1))
+        if rest.similar or TITLE in rest.unwanted_words:
+            return films
+        return [film for film in films if not broken_constraint(film, rest.facts)]
+
+    def _films(self, text: str) -> list[Film]:
+        """Return the works that bear a title, the most popular first."""
+        key = title_key(text)
+        if key not in self._tried:
+            if len(self._tried) >= LOOKUPS or not key:
+                return []
+            entries = {entry.ref: entry for entry in self._catalogue.titles_by_key(key)}
+            popular = sorted(entries.values(), key=lambda entry: -entry.popularity)
+            self._tried[key] = [film for entry in popular if (film := self._catalogue.get(entry.ref)) is not None]
+        return self._tried[key]
+
+    @staticmethod
+    def _sentence(intent: Intent, films: Sequence[Film]) -> Sentence:
+        """Tie the titles to what the rest of the message says of them: that they are wished for, or that they are not."""
+        refs = frozenset(film.ref for film in films)
+        against = TITLE in intent.unwanted_words
+        words = tuple(word for word in intent.unwanted_words if word != TITLE)
+        if against or not films:
+            return Sentence(replace(intent, unwanted=refs, unwanted_words=words))
+        return Sentence(replace(intent, named=refs, unwanted_words=words), films[0], tuple(dict.fromkeys(films)))
+
+
+def _spellings(run: Sequence[str]) -> list[str]:
+    """Return a run of words, and what is left when particles or known words are taken off its last one: "인셉션을", "기생충같은"."""
+    cuts = tail_cuts(run[-1])
+    tails = dict.fromkeys((run[-1], *cuts[:1], *cuts[-1:]))
+    return [" ".join((*run[:-1], tail)) for tail in tails]
+
+
+def _is_empty(word: str) -> bool:
+    """Say whether a word says nothing that a title could be recognised by: "추천해줘", "영화"."""
+    return all(token.role in EMPTY or token.states == {"kind"} for token in read_tokens(fold(word)))
+
+
+def _is_name(text: str) -> bool:
+    """Say whether a run of words may be a title: one that only states genres, moods or the like is none."""
+    return any(token.role is Role.UNKNOWN or "topic" in token.states for token in read_tokens(fold(text)))
+
+
+def _is_long(text: str, word: str, place: int) -> bool:
+    """Say whether a title of one word may stand amid others: long enough, or written with a capital inside a sentence."""
+    if HANGUL.match(text):
+        return len(text) >= LEAST_SYLLABLES
+    return place > 0 and word[:1].isupper() and len(text) > 1
+
+
+def _compares(word: str) -> bool:
+    return any(token.role in {Role.LIKE_BEHIND, Role.LIKE_AHEAD} for token in read_tokens(fold(word)))
