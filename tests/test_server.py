@@ -175,8 +175,8 @@ async def test_a_reload_is_told_from_its_beginning_to_its_end(tmp_path: Path, se
             ready = await service.tells("READY", times=times + 1)
             assert int(reloading["MONOTONIC_USEC"]) > 0
             assert ready["STATUS"] == f"Serving on {url}"
-        assert service.text.count("reload begun") == 2
         assert (await service.stopped())[0] == 0
+    assert service.text.count("reload begun") == 2
     words = [name for message in service.told for name in message if name not in {"STATUS", "MONOTONIC_USEC"}]
     assert words == ["READY", "RELOADING", "READY", "RELOADING", "READY", "STOPPING"]
 
