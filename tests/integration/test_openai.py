@@ -60,6 +60,10 @@ async def test_films_are_grounded_by_title_and_year_and_never_by_id(service: Ser
     assert [(movie["id"], movie["match"]["method"]) for movie in answer["movies"]] == [(496243, "title+year")]
     assert answer["data"]["rejected"] == 1
     assert answer["query_info"]["recommendation_explanation"] == "좋은 영화"
+    stats = await service.get("/admin/stats")
+    assert stats["recommend"]["grounded"] == {"title+year": 1}
+    assert stats["recommend"]["rejected"] == 1
+    assert stats["llm"]["tokens"] == {"prompt": 100, "completion": 20}
 
 
 async def test_the_model_is_asked_in_our_words_with_the_message_as_data(service: Service, llm: LlmServer) -> None:

@@ -55,6 +55,7 @@ def llm_stats(app: web.Application) -> dict[str, Any]:
         "configured": True,
         "breaker": {"state": breaker.state_name, "failures": breaker.fail_counter, "open_for_s": round(breaker.time_until_half_open, 1)},
         "calls": {"in_flight": limit.in_use, "waiting": limit.waiting},
+        "tokens": asdict(app[LLM].usage),
     }
 
 

@@ -15,7 +15,7 @@ from opuscine.catalogue.genres import GENRES
 from opuscine.model import Kind, TitleRef
 from opuscine.providers.table import Provider, ProviderTable
 from opuscine.recommend.grammar import VERB_ENDS
-from opuscine.recommend.lexicon import TITLE, Fixed, Meaning, Role, Token, fold, read_tokens
+from opuscine.recommend.lexicon import TITLES, Fixed, Meaning, Role, Token, fold, read_tokens
 from opuscine.recommend.moods import Mood, Topic
 from opuscine.recommend.stance import CONNECTORS, Stance, stances
 from opuscine.recommend.words import CLASSIC_UNTIL, COUNTRY_NAMES, DRAMA, KIND_NAMES, ORDER_NAMES, GenreGroups, Order
@@ -62,6 +62,7 @@ class Intent:
     similar: bool = False  # like something that is named
     terms: tuple[str, ...] = ()  # what is left over, to be searched for
     unwanted_words: tuple[str, ...] = ()
+    unwanted_titles: str = ""  # marks of titles (`lexicon.TITLES`) that are not wished for
     said: tuple[str, ...] = ()  # what was understood, in Korean, for the explanation
 
     @property
@@ -152,6 +153,7 @@ class _Reading:
         orders = list(dict.fromkeys(meaning.order for meaning in wished if meaning.order))
         classic = any(meaning.classic for meaning in wished)
         providers = _providers(wished)
+        against = self._unwanted_words()
         return Intent(
             facts=facts,
             certain=certain,
@@ -166,20 +168,21 @@ class _Reading:
             recent=len(orders) > 1 and "newest" in orders,
             similar=self._similar(),
             terms=terms,
-            unwanted_words=self._unwanted_words(),
+            unwanted_words=tuple(text for text in against if _term(text))[:TERMS],
+            unwanted_titles="".join(text for text in against if text in TITLES),
         )
 
     def _meanings(self, *stances: Stance) -> Iterator[Meaning]:
         return (token.meaning for token, stance in zip(self._tokens, self._stances, strict=True) if stance in stances)
 
     def _facts(self, *, certain: bool, terms: Sequence[str]) -> Facts:
-        wished = [place for place in self._places(Stance.WISHED) if not certain or self._is_certain(place)]
-        likely = wished if certain else self._places(Stance.WISHED, Stance.LIKELY)
+        likely = self._places(Stance.WISHED, Stance.LIKELY)
+        wished = [place for place in self._places(Stance.WISHED) if self._is_certain(place)] if certain else likely
         unwanted = self._places(Stance.UNWANTED) if certain else self._places(Stance.UNWANTED, Stance.UNLIKELY)
         groups = self._genre_groups(self._places(Stance.WISHED) if certain else likely, certain=certain)
-        kept = {genre for group in self._genre_groups(self._places(Stance.WISHED, Stance.LIKELY), certain=False) for genre in group}
-        kind, as_genre = self._kind(self._places(Stance.WISHED, Stance.LIKELY), self._places(Stance.UNWANTED), certain=certain)
-        meanings = [self._tokens[place].meaning for place in likely]
+        kept = {genre for group in self._genre_groups(likely, certain=False) for genre in group}
+        kind, as_genre = self._kind(likely, self._places(Stance.UNWANTED), certain=certain)
+        meanings = [self._tokens[place].meaning for place in wished]
         against = [self._tokens[place].meaning for place in unwanted]
         countries = tuple(dict.fromkeys(country for meaning in meanings for country in meaning.countries))
         return Facts(
@@ -288,7 +291,7 @@ class _Reading:
 
     def _unwanted_words(self) -> tuple[str, ...]:
         unknown = [self._tokens[place].text for place in self._places(Stance.UNWANTED) if self._tokens[place].role is Role.UNKNOWN]
-        return tuple(dict.fromkeys(text for text in unknown if text == TITLE or _term(text)))[:TERMS]
+        return tuple(dict.fromkeys(unknown))
 
 
 def _providers(meanings: Iterable[Meaning]) -> tuple[int, ...]:
@@ -319,7 +322,7 @@ def _said(intent: Intent, providers: ProviderTable) -> tuple[str, ...]:
         *(f"{mood.name} 분위기" for mood in intent.moods),
         *(topic.name for topic in intent.topics),
         *(f"{topic.name} 제외" for topic in intent.unwanted_topics),
-        *(f"{word} 제외" for word in intent.unwanted_words if word != TITLE and not word.isascii()),
+        *(f"{word} 제외" for word in intent.unwanted_words if not word.isascii()),
         *((ORDER_NAMES[intent.order],) if intent.order and not intent.classic else ()),
     )
 
@@ -363,6 +366,6 @@ def _hull(spans: Iterable[YearSpan]) -> YearSpan:
 
 def _term(text: str) -> str:
     """Return a word if it is one to search for: no number, no single letter, no Korean verb."""
-    if text == TITLE or len(text) < 2 or (text.isdecimal() and len(text) < 3):
+    if text in TITLES or len(text) < 2 or (text.isdecimal() and len(text) < 3):
         return ""  # "007" is a name, shorter numbers count something
     return "" if text in VERB_ENDS or (len(text) > 2 and text.endswith(VERB_ENDS)) else text

@@ -35,8 +35,8 @@ from opuscine.recommend.words import (
 )
 from opuscine.recommend.years import YearSpan
 
-# Stands for a title that was taken out of a sentence.
-TITLE = "\ufffc"
+# Each stands for a title that was taken out of a sentence (private use: no message means anything by them).
+TITLES = "\ue000\ue001\ue002"
 LONGEST_ENDING = 4  # syllables that may follow the stem of an adjective
 LONGEST_RUN = 24  # syllables of a word that are taken apart; a longer one is unknown
 HANGUL = re.compile(r"[가-힣]+")
@@ -191,8 +191,8 @@ def _read(text: str, at: int, end: int, *, joined: bool) -> tuple[list[Token], i
         if joined and (tail := _tail(run[0], "", Role.CONTENT)) is not None:
             return list(tail), run.end()
         return _unknown(run[0]), run.end()
-    if text[at] == TITLE:
-        return [Token(TITLE, UNKNOWN)], at + 1
+    if text[at] in TITLES:
+        return [Token(text[at], UNKNOWN)], at + 1
     if latin := LATIN.match(text, at, end):
         return [Token(latin[0], UNKNOWN)], latin.end()
     return None

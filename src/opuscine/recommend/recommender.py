@@ -107,6 +107,8 @@ class Recommender:
         self._flights: SingleFlight[Hashable, Recommendation] = SingleFlight()
         self._log = structlog.get_logger("opuscine.recommend")
         self.fallbacks: dict[DegradedReason, int] = dict.fromkeys(DegradedReason, 0)
+        self.grounded: Counter[str] = Counter()  # suggestions by the method that tied them to the catalogue
+        self.rejected = 0
 
     async def recommend(self, wish: Wish, scope: RequestScope) -> Recommendation:
         """Return one page of films with their links.
@@ -128,6 +130,8 @@ class Recommender:
         return {
             "kept_wishes": len(self._pages),
             "asking": len(self._flights),
+            "grounded": dict(self.grounded),
+            "rejected": self.rejected,
             "fallbacks": {reason.value: count for reason, count in self.fallbacks.items() if count},
         }
 
@@ -267,6 +271,8 @@ class Recommender:
     ) -> Sifted:
         """Ground suggestions and hold the films to what the sentence states."""
         grounded = ground(suggestions, self._titles, ids_trusted=ids_trusted)
+        self.grounded.update(item.match.method.value for item in grounded.films)
+        self.rejected += grounded.rejected
         if grounded.rejected_titles:
             self._log.debug("suggestions rejected", count=grounded.rejected, titles=grounded.rejected_titles)
         constrained = constrain(grounded.films, intent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
@@ -13,19 +13,19 @@ from opuscine.model import Film, TitleRef
 from opuscine.providers.table import ProviderTable
 from opuscine.recommend.constraints import broken_constraint
 from opuscine.recommend.intent import Intent, read_intent
-from opuscine.recommend.lexicon import HANGUL, TITLE, Role, fold, read_tokens, tail_cuts
+from opuscine.recommend.lexicon import HANGUL, TITLES, Role, fold, read_tokens, tail_cuts
 
 WORDS = 40  # of a message that are looked at for a title
 TITLE_WORDS = 8  # longest run of words tried as a title
 LOOKUPS = 60  # titles tried for one message: about 10 µs each
 LEAST_SYLLABLES = 3  # of a title of one Korean word amid others: shorter ones are words first
-NAMES = 3  # titles of one message
 QUOTED = re.compile(
     "|".join(
         f"{opening}([^{opening}{closing}]{{1,80}}){closing}"
         for opening, closing in ('""', "“”", "‘’", "「」", "『』", "《》", "〈〉", "<>")
     )
 )
+NO_TITLES = dict.fromkeys(map(ord, TITLES), " ")
 EMPTY = {Role.IDLE, Role.PASSED}
 
 
@@ -77,24 +77,25 @@ class _Reading:
         self._tried: dict[str, list[Film]] = {}
 
     def read(self, message: str) -> Sentence:
-        words = message.split()[:WORDS]
+        text = " ".join(message.translate(NO_TITLES).split())
+        words = text.split()[:WORDS]
         if whole := self._whole(words):
             return whole
-        named: list[Film] = []
-        text = " ".join(message.split())
+        named: dict[str, list[Film]] = {}
         for run in self._runs(text, words):
-            if run in text and (films := self._fitting(run, text)):
-                named.extend(films)
-                text = text.replace(run, f" {TITLE}", 1)
-                if text.count(TITLE) == NAMES:
+            mark = TITLES[len(named)]
+            if run in text and (films := self._fitting(run, text, mark)):
+                named[mark] = films
+                text = text.replace(run, f" {mark}", 1)
+                if len(named) == len(TITLES):
                     break
-        return self._sentence(self._intent(text), named)
+        return _sentence(self._intent(text), named)
 
     def _whole(self, words: Sequence[str]) -> Sentence | None:
         """Read a message that is a title and nothing else but words that say nothing: "듄", "봄날은 간다 보고 싶어"."""
         if films := self._films(" ".join(words)):
             intent = self._intent(" ".join(words))
-            return self._sentence(Intent() if intent.terms else replace(intent, terms=()), films)
+            return _sentence(Intent() if intent.terms else intent, {TITLES[0]: films})
         first, last = 0, len(words)
         while first < last and _is_empty(words[first]):
             first += 1
@@ -105,9 +106,9 @@ class _Reading:
         for begin, end in ((first, last), (first, len(words)), (0, last)):
             for text in _spellings(words[begin:end]):
                 if (films := self._films(text)) and _is_name(text):
-                    intent = self._intent(" ".join(words).replace(text, f" {TITLE}", 1))
+                    intent = self._intent(" ".join(words).replace(text, f" {TITLES[0]}", 1))
                     fitting = [film for film in films if not broken_constraint(film, intent.facts)]
-                    return self._sentence(intent, fitting or films)
+                    return _sentence(intent, {TITLES[0]: fitting or films})
         return None
 
     def _runs(self, message: str, words: Sequence[str]) -> Iterator[str]:
@@ -125,13 +126,13 @@ class _Reading:
                 run = words[start : start + length]
                 yield from (text for text in _spellings(run) if length > 1 or _is_long(text, run[0], start))
 
-    def _fitting(self, run: str, text: str) -> list[Film]:
+    def _fitting(self, run: str, text: str, mark: str) -> list[Film]:
         """Return the works of a title that the rest of the text allows: no "클래식" for a message that wishes for music."""
         films = self._films(run)
         if not films or not _is_name(run):
             return []
-        rest = self._intent(text.replace(run, f" {TITLE}", 1))
-        if rest.similar or TITLE in rest.unwanted_words:
+        rest = self._intent(text.replace(run, f" {mark}", 1))
+        if rest.similar or mark in rest.unwanted_titles:
             return films
         return [film for film in films if not broken_constraint(film, rest.facts)]
 
@@ -146,15 +147,13 @@ class _Reading:
             self._tried[key] = [film for entry in popular if (film := self._catalogue.get(entry.ref)) is not None]
         return self._tried[key]
 
-    @staticmethod
-    def _sentence(intent: Intent, films: Sequence[Film]) -> Sentence:
-        """Tie the titles to what the rest of the message says of them: that they are wished for, or that they are not."""
-        refs = frozenset(film.ref for film in films)
-        against = TITLE in intent.unwanted_words
-        words = tuple(word for word in intent.unwanted_words if word != TITLE)
-        if against or not films:
-            return Sentence(replace(intent, unwanted=refs, unwanted_words=words))
-        return Sentence(replace(intent, named=refs, unwanted_words=words), films[0], tuple(dict.fromkeys(films)))
+
+def _sentence(intent: Intent, named: Mapping[str, Sequence[Film]]) -> Sentence:
+    """Tie the titles to what the rest of the message says of them: that they are wished for, or that they are not."""
+    wished = [film for mark, films in named.items() if mark not in intent.unwanted_titles for film in films]
+    unwanted = [film for mark, films in named.items() if mark in intent.unwanted_titles for film in films]
+    intent = replace(intent, named=frozenset(film.ref for film in wished), unwanted=frozenset(film.ref for film in unwanted))
+    return Sentence(intent, next(iter(wished), None), tuple(dict.fromkeys(wished)))
 
 
 def _spellings(run: Sequence[str]) -> list[str]:
