@@ -108,6 +108,8 @@ async def test_a_cold_start_compiles_and_serves(settings: CatalogueSettings) -> 
         assert set(catalogue.get_many([LIGHTHOUSE, TitleRef(Kind.TV, 404)])) == {LIGHTHOUSE}
         assert [link.provider_id for link in catalogue.links_many([LIGHTHOUSE])[LIGHTHOUSE]] == [8]
         assert [entry.ref for entry in catalogue.titles_by_key(title_key("등대"))] == [LIGHTHOUSE]
+        assert [entry.ref for entry in catalogue.titles_by_variant("등대")] == [LIGHTHOUSE]
+        assert [entry.ref for entry in catalogue.titles_spelt_like("등대지귀의밤", 2004)] == [LIGHTHOUSE]
         assert [film.ref.id for film in (await catalogue.search(SearchQuery(text="좀비"))).films] == [5, 3, 2]
         assert stat.S_IMODE(settings.cache_dir.stat().st_mode) == 0o700
 
@@ -144,6 +146,8 @@ async def test_a_closed_catalogue_is_unavailable(settings: CatalogueSettings) ->
         lambda: catalogue.get_many([LIGHTHOUSE]),
         lambda: catalogue.links_many([LIGHTHOUSE]),
         lambda: catalogue.titles_by_key("x"),
+        lambda: catalogue.titles_by_variant("x"),
+        lambda: catalogue.titles_spelt_like("x", 2004),
         lambda: catalogue.info,
     ]
     for call in calls:

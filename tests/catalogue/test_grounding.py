@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from opuscine.catalogue.grounding import RUNGS, SCORES, Grounded, TitleIndex, ground
 from opuscine.catalogue.spelling import Spelling
 from opuscine.catalogue.titles import TitleEntry, TitleRole, plain_title, title_key
-from opuscine.catalogue.variants import Form, Variant, VariantEntry, spelling_of, variants_borne
+from opuscine.catalogue.variants import Form, Variant, VariantEntry, read_borne
 from opuscine.model import Film, Kind, MatchMethod, Suggestion, TitleRef
 
 
@@ -36,11 +36,11 @@ class ListedTitles(TitleIndex):
             for role, title in roles + [("alias", alias) for alias in film.aliases]:
                 if key := title_key(title):
                     self._entries.setdefault(key, []).append(TitleEntry(film.ref, film.year, role, film.popularity))
-                    variants = variants_borne(plain_title(title)) or (Variant(key, Form.WHOLE),)
-                    for variant in {*variants, Variant(key, Form.WHOLE)}:
+                    borne = read_borne(plain_title(title), key)
+                    for variant in {*borne.variants, Variant(key, Form.WHOLE)}:
                         self._variants.setdefault(variant.key, []).append(VariantEntry(film.ref, film.year, variant.form))
                     if film.year:
-                        self._spelt.append(Spelling(film.ref, film.year, spelling_of(plain_title(title), key)))
+                        self._spelt.append(Spelling(film.ref, film.year, borne.spelling))
 
     def get(self, ref: TitleRef) -> Film | None:
         self.asked.append(ref)
@@ -56,8 +56,8 @@ class ListedTitles(TitleIndex):
     def titles_by_variant(self, key: str) -> Sequence[VariantEntry]:
         return self._variants.get(key, [])[:: self._step]
 
-    def titles_spelt_like(self, spelling: str, year: int) -> Sequence[Spelling]:  # noqa: ARG002
-        return [entry for entry in self._spelt if entry.year == year][:: self._step]
+    def titles_spelt_like(self, spelling: str, year: int) -> Sequence[Spelling]:
+        return [entry for entry in self._spelt if entry.year == year and spelling][:: self._step]
 
 
 def work(number: int, title: str, year: int | None = None, kind: Kind = Kind.MOVIE, **more: Any) -> Film:
@@ -171,6 +171,117 @@ def test_without_a_trusted_id_words_and_year_decide(
     found = ground([suggestion], index, ids_trusted=False)
     assert outcome(found) == ([expected] if expected else [])
     assert found.rejected == (0 if expected else 1)
+
+
+SERIES_OF_FILMS = [
+    work(862, "토이 스토리", 1995, original_title="Toy Story"),
+    work(863, "토이 스토리 2", 1999, original_title="Toy Story 2"),
+    work(10193, "토이 스토리 3", 2010, original_title="Toy Story 3"),
+    work(1366, "록키", 1976, original_title="Rocky"),
+    work(1367, "록키 2", 1979, original_title="Rocky II"),
+    work(1374, "록키 4", 1985, original_title="Rocky IV"),
+    work(280, "터미네이터 2: 심판의 날", 1991, original_title="Terminator 2: Judgment Day"),
+    work(8961, "나쁜 녀석들 2", 2003, original_title="Bad Boys II"),
+    work(56292, "미션 임파서블: 고스트 프로토콜", 2011, original_title="Mission: Impossible - Ghost Protocol"),
+    work(353081, "미션 임파서블: 폴아웃", 2018, original_title="Mission: Impossible - Fallout"),
+    work(575264, "미션 임파서블: 데드 레코닝", 2023, original_title="Mission: Impossible - Dead Reckoning Part One"),
+    work(671, "해리 포터와 마법사의 돌", 2001, original_title="Harry Potter and the Philosopher's Stone"),
+    work(78, "블레이드 러너", 1982, original_title="Blade Runner"),
+    work(11, "릴로 & 스티치", 2002, original_title="Lilo & Stitch"),
+    work(12, "타이타닉", 1997, original_title="Titanic"),
+    work(13, "프레데터", 1987, original_title="Predator"),
+    work(14, "더 프레데터", 2018, original_title="The Predator"),
+    work(15, "진격의 거인", 2013, TV, original_title="進撃の巨人"),
+    work(16, "진격의 거인", 2015, original_title="Attack on Titan"),
+    work(17, "괴물들의 밤", 2001, original_title="Night of Monsters"),
+    work(18, "괴물들의 방", 2001, original_title="Room of Monsters"),
+    work(19, "밤의 여행자", original_title="Night Traveller"),
+    work(20, "쥬라기 공원", 1993, original_title="Jurassic Park"),
+    work(21, "쇼생크 탈출", 1994, original_title="The Shawshank Redemption"),
+    work(22, "토르: 천둥의 신", 2011, original_title="Thor"),
+    work(23, "브라더스", 2009, original_title="Brothers"),
+    work(24, "브라더스 (2009)", 2009, TV),
+    work(25, "보랏: 카자흐스탄 킹카", 2006, original_title="Borat"),
+]
+
+
+@pytest.fixture(params=[False, True], ids=["", "backwards"])
+def sequels(request: pytest.FixtureRequest) -> ListedTitles:
+    return ListedTitles(SERIES_OF_FILMS, backwards=request.param)
+
+
+VARIANT_YEAR, FUZZY_YEAR, VARIANT = MatchMethod.VARIANT_YEAR, MatchMethod.FUZZY_YEAR, MatchMethod.VARIANT
+
+
+@pytest.mark.parametrize(
+    ("suggestion", "expected"),
+    [
+        pytest.param(Suggestion("Rocky 2", year=1979), (MOVIE, 1367, VARIANT_YEAR), id="arabic-for-roman"),
+        pytest.param(Suggestion("록키 II", year=1980), None, id="roman-for-arabic-a-year-off"),
+        pytest.param(Suggestion("Rocky Part II"), (MOVIE, 1367, VARIANT), id="part-without-year"),
+        pytest.param(Suggestion("Rocky III", year=1982), None, id="a-sequel-that-is-not-there"),
+        pytest.param(Suggestion("Rocky III", year=1979), None, id="another-sequel-of-the-very-year"),
+        pytest.param(Suggestion("토이 스토리 4", year=1999), None, id="no-number-is-a-slip"),
+        pytest.param(Suggestion("토이 스토리 1", year=1995), (MOVIE, 862, VARIANT_YEAR), id="the-first-of-its-name"),
+        pytest.param(Suggestion("토이 스토리 1"), (MOVIE, 862, VARIANT), id="the-first-of-its-name-without-year"),
+        pytest.param(Suggestion("토이 스토리", year=2010), None, id="the-year-of-a-sequel"),
+        pytest.param(Suggestion("해리 포터 & 마법사의 돌", year=2001), (MOVIE, 671, VARIANT_YEAR), id="sign-for-and"),
+        pytest.param(Suggestion("Lilo and Stitch"), (MOVIE, 11, VARIANT), id="and-for-sign"),
+        pytest.param(Suggestion("릴로와 스티치", year=2002), (MOVIE, 11, VARIANT_YEAR), id="와"),
+        pytest.param(Suggestion("블레이드 러너 (파이널 컷)", year=1982), (MOVIE, 78, VARIANT_YEAR), id="edition"),
+        pytest.param(Suggestion("Blade Runner: The Final Cut"), (MOVIE, 78, VARIANT), id="edition-without-year"),
+        pytest.param(Suggestion("블레이드 러너 (1982) 감독판"), (MOVIE, 78, MatchMethod.TITLE_YEAR), id="edition-behind-the-year"),
+        pytest.param(Suggestion("블레이드 러너 감독판", year=2007), None, id="the-year-of-the-edition"),
+        pytest.param(Suggestion("Terminator 2"), (MOVIE, 280, VARIANT), id="numbered-without-its-subtitle"),
+        pytest.param(Suggestion("터미네이터 2", year=1992), None, id="numbered-without-its-subtitle-a-year-off"),
+        pytest.param(Suggestion("Terminator: Judgment Day", year=1991), (MOVIE, 280, VARIANT_YEAR), id="subtitle-without-the-number"),
+        pytest.param(Suggestion("Bad Boys II: Lost Angels"), None, id="a-subtitle-too-many-without-year"),
+        pytest.param(Suggestion("Bad Boys II: Lost Angels", year=2003), (MOVIE, 8961, VARIANT_YEAR), id="a-subtitle-too-many"),
+        pytest.param(Suggestion("Mission: Impossible"), None, id="a-series-name-alone"),
+        pytest.param(Suggestion("미션 임파서블", year=1996), None, id="a-series-name-with-the-year-of-none"),
+        pytest.param(Suggestion("미션 임파서블", year=2018), (MOVIE, 353081, VARIANT_YEAR), id="a-series-name-with-the-year-of-one"),
+        pytest.param(Suggestion("미션 임파서블", year=2019), None, id="a-series-name-a-year-off"),
+        pytest.param(Suggestion("Ghost Protocol", year=2011), (MOVIE, 56292, VARIANT_YEAR), id="a-subtitle-alone"),
+        pytest.param(Suggestion("Ghost Protocol"), None, id="a-subtitle-alone-without-year"),
+        pytest.param(Suggestion("Mission: Impossible - Rogue Nation", year=2018), None, id="another-subtitle"),
+        pytest.param(Suggestion("Thor: God of Thunder", year=2011), None, id="a-short-title-and-a-subtitle"),
+        pytest.param(Suggestion("토르", year=2011), (MOVIE, 22, VARIANT_YEAR), id="a-short-title-without-its-subtitle"),
+        pytest.param(Suggestion("프레데터", year=2018), None, id="an-article-away-from-another-work"),
+        pytest.param(Suggestion("Predator", year=2018), (MOVIE, 14, MatchMethod.ORIGINAL_TITLE_YEAR), id="the-year-tells-articles-apart"),
+        pytest.param(Suggestion("Predators", year=1987), None, id="no-plural-is-a-slip"),
+        pytest.param(Suggestion("진격의 거인 시즌 2", year=2017), (TV, 15, VARIANT), id="season"),
+        pytest.param(Suggestion("진격의 거인 시즌 1", year=2013), (TV, 15, VARIANT_YEAR), id="first-season"),
+        pytest.param(Suggestion("진격의 거인 시즌 1", year=2015), None, id="season-with-the-year-of-the-film"),
+        pytest.param(Suggestion("진격의 거인 시즌 2", year=2012), None, id="season-before-the-series"),
+        pytest.param(Suggestion("진격의 거인 시즌 2", year=2017, kind=MOVIE), None, id="season-of-a-film"),
+        pytest.param(Suggestion("진격의 거인 극장판", year=2015), (MOVIE, 16, VARIANT_YEAR), id="film-of-a-series"),
+        pytest.param(Suggestion("진격의 거인 극장판", year=2013), None, id="film-with-the-year-of-the-series"),
+        pytest.param(Suggestion("타이타닉 (Titanic)"), (MOVIE, 12, VARIANT), id="both-names"),
+        pytest.param(Suggestion("타이타닉 (실사판)"), None, id="a-remark-without-year"),
+        pytest.param(Suggestion("타이타닉 (실사판)", year=1997), (MOVIE, 12, VARIANT_YEAR), id="a-remark"),
+        pytest.param(Suggestion("타이타닠", year=1997), (MOVIE, 12, FUZZY_YEAR), id="misspelt"),
+        pytest.param(Suggestion("타이타닠"), None, id="misspelt-without-year"),
+        pytest.param(Suggestion("타이타닠", year=1998), None, id="misspelt-and-a-year-off"),
+        pytest.param(Suggestion("쥐라기 공원", year=1993), (MOVIE, 20, FUZZY_YEAR), id="spelt-the-other-way"),
+        pytest.param(Suggestion("Teh Shawshank Redemption", year=1995), None, id="a-long-title-misspelt-a-year-off"),
+        pytest.param(Suggestion("괴물들의 밥", year=2001), None, id="two-titles-may-be-meant"),
+        pytest.param(Suggestion("괴물들의 밥", "Room of Monstrs", 2001), (MOVIE, 18, FUZZY_YEAR), id="the-other-title-tells-which"),
+        pytest.param(Suggestion("밤의 여행쟈", year=2001), None, id="misspelt-of-unknown-year"),
+        pytest.param(Suggestion("밤의 여행자 (감독판)", year=2001), (MOVIE, 19, VARIANT), id="variant-of-unknown-year"),
+        pytest.param(Suggestion("브라더스 (2009)"), None, id="a-year-in-brackets-that-is-the-title-of-another"),
+        pytest.param(Suggestion("Borat: Cultural Learnings", year=2006), None, id="five-letters-and-a-subtitle"),
+    ],
+)
+def test_titles_written_another_way_are_tied_where_nothing_else_can_be_meant(
+    sequels: ListedTitles, suggestion: Suggestion, expected: tuple[Kind, int, MatchMethod] | None
+) -> None:
+    found = ground([suggestion], sequels, ids_trusted=False)
+    assert outcome(found) == ([expected] if expected else [])
+
+
+def test_films_are_counted_by_method(sequels: ListedTitles) -> None:
+    found = ground([Suggestion("Rocky 2"), Suggestion("록키"), Suggestion("Rocky IV"), Suggestion("Rocky 5")], sequels, ids_trusted=False)
+    assert found.by_method == {VARIANT: 1, MatchMethod.TITLE: 2}
 
 
 @pytest.mark.parametrize(
@@ -322,7 +433,29 @@ def test_scores_fall_from_rung_to_rung_and_every_method_has_one() -> None:
     assert {rung.method for rung in RUNGS} <= set(MatchMethod)
 
 
-WORDS = st.sampled_from(["코코", "Coco", "신데렐라", "듄", "Dune (1984)", "위쳐", "x", "", "???", "\ud800", "동명이인", "Futurama", "2012"])
+WORDS = st.sampled_from(
+    [
+        "코코",
+        "Coco",
+        "코코 시즌 2",
+        "Inceptoin",
+        "인셉선",
+        "Coco: Pixar (감독판)",
+        "Coco 2",
+        "동명이인 (Namesake Two)",
+        "신데렐라",
+        "듄",
+        "Dune (1984)",
+        "위쳐",
+        "x",
+        "",
+        "???",
+        "\ud800",
+        "동명이인",
+        "Futurama",
+        "2012",
+    ]
+)
 SUGGESTIONS = st.builds(
     Suggestion,
     title=WORDS | st.text(max_size=20),

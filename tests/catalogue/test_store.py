@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from opuscine.catalogue.search import Order, SearchQuery
 from opuscine.catalogue.store import CatalogueReader, is_damage
-from opuscine.catalogue.titles import title_key
+from opuscine.catalogue.titles import plain_title, title_key
+from opuscine.catalogue.variants import Form, variants_said
 from opuscine.errors import CatalogueError
 from opuscine.model import Film, Kind, OfferType, TitleRef
 from support.catalogues import compile_here, opened, write_sources
@@ -101,6 +102,48 @@ def test_a_title_is_found_by_each_of_its_names(reader: CatalogueReader, text: st
     assert entry == (LIGHTHOUSE, 2004, role, 50.0)
 
 
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("등대", [(LIGHTHOUSE, 2004, Form.WHOLE)]),
+        ("해리 포터 & 좀비의 성", [(TitleRef(Kind.MOVIE, 3), 2011, Form.WHOLE)]),
+        ("좀비 특급열차 (감독판)", [(TitleRef(Kind.MOVIE, 2), 2016, Form.WHOLE)]),
+        ("등대지기", []),
+    ],
+)
+def test_a_title_is_found_by_its_variants(reader: CatalogueReader, said: str, found: list[object]) -> None:
+    assert [entry for variant in variants_said(plain_title(said)) for entry in reader.titles_by_variant(variant.key)] == found
+
+
+def test_parts_of_titles_are_found_as_parts(tmp_path: Path) -> None:
+    films = [
+        {"tmdb_id": 1, "title": "록키 2: 귀환", "original_title": "Rocky II", "aliases": ["록키 2"], "release_date": "1979"},
+        {"tmdb_id": 2, "title": "빛과 그림자: 긴 여름의 끝"},
+    ]
+    with opened(write_sources(tmp_path, films, [])) as bare:
+        assert bare.titles_by_variant("록키2") == ((TitleRef(Kind.MOVIE, 1), 1979, Form.WHOLE),)
+        assert bare.titles_by_variant("rocky2") == ((TitleRef(Kind.MOVIE, 1), 1979, Form.WHOLE),)
+        assert bare.titles_by_variant("빛그림자") == ((TitleRef(Kind.MOVIE, 2), None, Form.SHORT),)
+        assert bare.titles_by_variant("긴여름의끝") == ((TitleRef(Kind.MOVIE, 2), None, Form.SHORT),)
+        assert bare.titles_spelt_like("rokcy2", 1979) == ((TitleRef(Kind.MOVIE, 1), 1979, "rocky2"),)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "year", "found"),
+    [
+        ("등대지귀의밤", 2004, ["등대지기의밤"]),
+        ("등대지귀의밤", 2005, []),
+        ("덩대지기의밤", 2004, ["등대지기의밤"]),
+        ("thelighthuosekeeper", 2004, ["thelighthousekeeper"]),
+        ("lighthousekeeper", 2004, []),
+        ("등", 2004, []),
+        ("", 2004, []),
+    ],
+)
+def test_titles_of_a_year_are_found_by_their_beginning_or_end(reader: CatalogueReader, spelling: str, year: int, found: list[str]) -> None:
+    assert [entry.spelling for entry in reader.titles_spelt_like(spelling, year)] == found
+
+
 def test_an_unknown_year_is_none(reader: CatalogueReader) -> None:
     (entry,) = reader.titles_by_key(title_key("무엇도 모르는 영화"))
     assert entry.year is None
@@ -109,6 +152,8 @@ def test_an_unknown_year_is_none(reader: CatalogueReader) -> None:
 @given(st.text(st.characters(exclude_categories=())))
 def test_no_key_breaks_the_look_up(reader: CatalogueReader, key: str) -> None:
     assert isinstance(reader.titles_by_key(key), tuple)
+    assert isinstance(reader.titles_by_variant(key), tuple)
+    assert isinstance(reader.titles_spelt_like(key, 2004), tuple)
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,7 @@ def test_no_text_whatever_breaks_the_reading(message: str) -> None:
     st.lists(
         st.sampled_from(
             "2019년 년대 90 's 이후 - ~ , 한국 공포 코미디나 로코 영화 드라마 시리즈 좀비 말고 빼고 안 덜 않은 not no or and but 같은 like "
-            "배경 in 무서운 슬픈 아이와 넷플릭스 초반 인셉션 0 2000 ? ￼".split()
+            "배경 in 무서운 슬픈 아이와 넷플릭스 초반 인셉션 0 2000 ? \ue000".split()
         ),
         max_size=16,
     )

@@ -14,6 +14,7 @@ from opuscine.catalogue.titles import TitleEntry, title_key
 from opuscine.model import Film, Kind, Match, MatchMethod, RecommendedFilm, TitleRef
 from opuscine.providers.table import ProviderTable
 from opuscine.recommend.constraints import constrain
+from opuscine.recommend.lexicon import TITLES
 from opuscine.recommend.sentence import LOOKUPS, SentenceReader
 
 ROMANCE, ANIMATION, SF, FANTASY, CRIME, DRAMA = 10749, 16, 878, 14, 80, 18
@@ -121,6 +122,13 @@ def test_the_more_popular_work_of_a_title_comes_first(message: str, first: int) 
     assert named.ref.id == first
 
 
+def test_one_title_may_be_wished_for_and_another_not() -> None:
+    sentence = reader().read("인셉션 말고 범죄도시 같은 영화")
+    assert sentence.intent.unwanted == {TitleRef(Kind.MOVIE, 2)}
+    assert sentence.intent.named == {TitleRef(Kind.MOVIE, 1)}
+    assert sentence.intent.similar
+
+
 @pytest.mark.parametrize("message", ["인셉션 말고 SF", "인셉션말고 다른 SF 추천", "SF but not Inception", "인셉션 빼고 SF"])
 def test_a_title_may_be_named_as_not_wished_for(message: str) -> None:
     sentence = reader().read(message)
@@ -167,7 +175,8 @@ def test_no_message_whatever_breaks_the_reading(message: str) -> None:
     assert reader().read(message).intent.terms is not None
 
 
-@given(st.lists(st.sampled_from("듄 신데렐라 인셉션 같은 말고 비슷한 not like 영화 1950년 『 』 ￼ 클래식 밤 를".split()), max_size=10))
+@given(st.lists(st.sampled_from("듄 신데렐라 인셉션 같은 말고 비슷한 not like 영화 1950년 『 』 \ue000 클래식 밤 를".split()), max_size=10))
 def test_no_mixture_of_titles_breaks_the_reading(words: list[str]) -> None:
     sentence = reader().read(" ".join(words))
-    assert "￼" not in "".join((*sentence.intent.said, *sentence.intent.terms, *sentence.intent.unwanted_words))
+    shown = "".join((*sentence.intent.said, *sentence.intent.terms, *sentence.intent.unwanted_words))
+    assert not set(shown) & set(TITLES)

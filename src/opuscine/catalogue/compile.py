@@ -32,7 +32,7 @@ from opuscine.catalogue.sources import SourceFile, digest_of, generation_of
 from opuscine.catalogue.spelling import can_be_compared
 from opuscine.catalogue.titles import key_of, plain_title
 from opuscine.catalogue.tokens import index_name_tokens, index_tokens
-from opuscine.catalogue.variants import Variant, spelling_of, variants_borne
+from opuscine.catalogue.variants import Borne, read_borne
 from opuscine.codec import dumps
 from opuscine.errors import CatalogueError
 from opuscine.model import Film, Kind, OttLink
@@ -289,8 +289,7 @@ class _Name(NamedTuple):
 
     role: int
     key: str
-    variants: tuple[Variant, ...]
-    spelling: str
+    borne: Borne
 
 
 def _read_names(row: tuple[Any, ...]) -> list[_Name]:
@@ -298,7 +297,7 @@ def _read_names(row: tuple[Any, ...]) -> list[_Name]:
     names: dict[str, _Name] = {}
     for role, name in enumerate(_names(row)):
         if name and (key := key_of(plain := plain_title(name))) and key not in names:
-            names[key] = _Name(min(role, 2), key, variants_borne(plain), spelling_of(plain, key))
+            names[key] = _Name(min(role, 2), key, read_borne(plain, key))
     return list(names.values())
 
 
@@ -311,7 +310,7 @@ def _key_rows(place: int, row: tuple[Any, ...], names: Iterable[_Name]) -> Itera
 def _variant_rows(place: int, row: tuple[Any, ...], names: list[_Name]) -> Iterator[tuple[Any, ...]]:
     """Yield each further key of a title once, as its surest form."""
     forms: dict[str, int] = {}
-    for variant in (variant for name in names for variant in name.variants):
+    for variant in (variant for name in names for variant in name.borne.variants):
         forms[variant.key] = min(variant.form, forms.get(variant.key, variant.form))
     for key in forms.keys() - {name.key for name in names} if forms else ():
         yield (key, place, forms[key], row[0], row[1], _year(row[6]))
@@ -319,7 +318,7 @@ def _variant_rows(place: int, row: tuple[Any, ...], names: list[_Name]) -> Itera
 
 def _spelling_rows(row: tuple[Any, ...], names: Iterable[_Name]) -> Iterator[tuple[Any, ...]]:
     year = _year(row[6])
-    for spelling in {name.spelling for name in names if can_be_compared(name.spelling)} if year else ():
+    for spelling in {name.borne.spelling for name in names if can_be_compared(name.borne.spelling)} if year else ():
         yield (shelf(year, backwards=False), spelling, row[0], row[1])
         yield (shelf(year, backwards=True), spelling[::-1], row[0], row[1])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -79,6 +80,11 @@ class Grounded:
     rejected: int
     rejected_titles: tuple[str, ...]  # as plain text, for the log
 
+    @property
+    def by_method(self) -> Mapping[MatchMethod, int]:
+        """Count the films by how they were tied."""
+        return Counter(item.match.method for item in self.films)
+
 
 class Likeness(IntEnum):
     """How a suggestion's words are those of a work, closest first."""
@@ -105,16 +111,15 @@ RUNGS = (
     Rung(Likeness.OTHER_TITLE, 1, MatchMethod.ORIGINAL_TITLE_YEAR),
     Rung(Likeness.OTHER_TITLE, None, MatchMethod.TITLE),
     Rung(Likeness.VARIANT, 0, MatchMethod.VARIANT_YEAR),
-    Rung(Likeness.VARIANT, 1, MatchMethod.VARIANT_YEAR),
     Rung(Likeness.VARIANT, None, MatchMethod.VARIANT),
     Rung(Likeness.PART, 0, MatchMethod.VARIANT_YEAR),
     Rung(Likeness.MISSPELT, 0, MatchMethod.FUZZY_YEAR),
-    Rung(Likeness.MISSPELT, 1, MatchMethod.FUZZY_YEAR),
 )
 """The ladder for suggestions without a trusted id, tried in this order. The first rung that works stand on decides, even if only that
 several do. The exact year comes before the kind of title: sources differ by a year in about 1.5 % of films, so that of two namesakes the
-one of the very year is meant. Only the very year makes a part of a title enough, and without a year nothing is taken for misspelt: of 1,829
-real works 16 pairs have titles one or two letters apart, but no two of one year."""
+one of the very year is meant. Anything looser than a title needs the very year: with one off, absent films were taken for others
+(`scripts/grounding_bench.py`). Without a year nothing is taken for misspelt: of 1,829 real works 16 pairs have titles one or two letters
+apart, but no two of one year."""
 
 
 class _Candidate(NamedTuple):
@@ -208,7 +213,7 @@ def _by_title(item: Suggestion, index: TitleIndex) -> RecommendedFilm | None:
     whole title, however written, are neither a part of another one nor misspelt, whatever the years say.
     """
     clues = _clues(item)
-    for find in (_candidates, _candidates_by_variant, _candidates_by_spelling, _candidates_by_spelling_a_year_off):
+    for find in (_candidates, _candidates_by_variant, _candidates_by_spelling):
         candidates = [candidate for candidate in find(clues, index) if clues.kind in (None, candidate.ref.kind)]
         whole = [candidate for candidate in candidates if candidate.likeness is Likeness.VARIANT]
         for rung in RUNGS:
@@ -257,10 +262,10 @@ def _candidates_by_variant(clues: _Clues, index: TitleIndex) -> list[_Candidate]
                 if likeness is None or said.kind not in (None, entry.ref.kind):
                     continue
                 years_apart = _years_apart(entry.year, clues.years)
-                if said.season > 1 and years_apart is not None:
-                    if entry.year is not None and entry.year > min(clues.years):
+                if said.season > 1 and entry.year and clues.years:
+                    if entry.year > min(clues.years):
                         continue
-                    years_apart = None  # the year is that of the season
+                    years_apart = None  # the stated year is that of the season
                 found.append(_Candidate(entry.ref, likeness, frozenset({words.side}), years_apart))
     return _each_once(found)
 
@@ -273,22 +278,17 @@ def _likeness(said: Form, borne: Form) -> Likeness | None:
     return Likeness.VARIANT if said is Form.WHOLE and borne is not Form.SHORT else Likeness.PART
 
 
-def _candidates_by_spelling(clues: _Clues, index: TitleIndex, *, year_off: bool = False) -> list[_Candidate]:
-    """Collect the works of the suggested year, or of those beside it, of which a title may be misspelt in the suggestion."""
+def _candidates_by_spelling(clues: _Clues, index: TitleIndex) -> list[_Candidate]:
+    """Collect the works of the suggested year of which a title may be misspelt in the suggestion."""
     found: list[_Candidate] = []
-    years = {year + apart for year in clues.years for apart in (-1, 1)} if year_off else clues.years
     for words in clues.words:
         spelling = spelling_of(words.plain, key_of(words.plain))
-        for year in years if can_be_compared(spelling) else ():
+        for year in clues.years if can_be_compared(spelling) else ():
             for entry in index.titles_spelt_like(spelling, year):
-                if is_slip(spelling, entry.spelling, year_off=year_off):
+                if is_slip(spelling, entry.spelling):
                     years_apart = _years_apart(entry.year, clues.years)
                     found.append(_Candidate(entry.ref, Likeness.MISSPELT, frozenset({words.side}), years_apart))
     return _each_once(found)
-
-
-def _candidates_by_spelling_a_year_off(clues: _Clues, index: TitleIndex) -> list[_Candidate]:
-    return _candidates_by_spelling(clues, index, year_off=True)
 
 
 def _each_once(candidates: Iterable[_Candidate]) -> list[_Candidate]:

@@ -18,9 +18,9 @@ FILM_COLUMNS = (
 
 # `place` is a work's place by popularity in all tables: rows of a search come most popular first, and a broad one can stop early.
 # 0 stands for an unknown year or genres, "" for unknown countries. Roles of a title key: 0 title, 1 original title, 2 alias.
-# `title_variants` holds only keys that no title of the work has itself; its forms are those of `variants.Form`. `spellings` holds
-# the titles of works of a known year twice, forwards and backwards, so that a beginning and an end can be looked up: a shelf is a
-# year and a direction.
+# `title_variants` holds only keys that no title of the work has itself; its forms are those of `variants.Form`. `spellings` holds the
+# titles of works of a known year twice, forwards and backwards, so that a beginning and an end can be looked up: a shelf is a year and a
+# direction.
 SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE titles (place INTEGER PRIMARY KEY, {FILM_COLUMNS});

@@ -1,7 +1,7 @@
 """How a title is spelt, and whether another spelling is the same one with a slip. Pure.
 
-Compared are spellings as `variants.spelling_of` gives them, in which "II" and "2" are one already. Hangul is taken apart into the
-letters that are typed, since of a syllable one letter is misspelt, not all three.
+Compared are spellings as `variants.spelling_of` gives them, in which "II" and "2" are one already. Hangul is taken apart into the letters
+that are typed, since of a syllable one letter is misspelt, not all three.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _FINALS = " ㄱ ㄲ ㄱㅅ ㄴ ㄴㅈ ㄴㅎ ㄷ ㄹ ㄹㄱ ㄹㅁ ㄹㅂ ㄹㅅ
 _FIRST_SYLLABLE = ord("가")
 _DIGITS = re.compile(r"\d+")
 
-_FIRST_LETTER_FREE = 8  # 미스트, 비스트 and 피스트: of short titles the first letter tells
-_YEAR_FREE = 12
-_TWO_SLIPS = 16
+# Letters from which on a title is long enough for its first letter to be wrong (미스트, 비스트 and 피스트 are three films), ...
+_FIRST_LETTER_FREE = 8
+_TWO_SLIPS = 16  # ... and for two letters to be wrong; "남자" and "나무" are two letters apart.
 _SYLLABLES = 3
 
 
@@ -60,7 +60,8 @@ def letters_of(spelling: str) -> str:
 
 def can_be_compared(spelling: str) -> bool:
     """Say whether a title is neither too short nor too long to be recognised when misspelt."""
-    return len(spelling) <= MOST_CHARACTERS and _length(letters_of(spelling)) >= LEAST_LETTERS
+    surely_long = len(spelling) >= LEAST_LETTERS + 3
+    return len(spelling) <= MOST_CHARACTERS and (surely_long or _length(letters_of(spelling)) >= LEAST_LETTERS)
 
 
 def sure_end(spelling: str) -> int:
@@ -71,23 +72,23 @@ def sure_end(spelling: str) -> int:
     return max(1, len(spelling) // (4 if len(letters_of(spelling)) >= _TWO_SLIPS else 3))
 
 
-def is_slip(said: str, borne: str, *, year_off: bool) -> bool:
+def is_slip(said: str, borne: str) -> bool:
     """Say whether one title is another one misspelt.
 
     A slip is a letter that is wrong, missing, too many or swapped with its neighbour, and in long titles two; or a syllable that is
-    swapped, missing or too many. A number is never a slip, so that no sequel is taken for another, and neither is
-    an "s" at the end: Predator and Predators are two films. With the year off as well, only one letter of a longer title may be wrong.
+    swapped, missing or too many. A number is never a slip, so that no sequel is taken for another, and neither is a letter at the end
+    that makes another word: Predator and Predators are two films.
     """
     one, other = letters_of(said), letters_of(borne)
     length = min(_length(one), _length(other))
-    if length < (_YEAR_FREE if year_off else LEAST_LETTERS) or _DIGITS.findall(said) != _DIGITS.findall(borne):
+    if length < LEAST_LETTERS or _DIGITS.findall(said) != _DIGITS.findall(borne):
         return False
-    if (length < _FIRST_LETTER_FREE and one[0] != other[0]) or one.rstrip("s") == other.rstrip("s"):
+    if (length < _FIRST_LETTER_FREE and one[0] != other[0]) or _is_other_word(*sorted((one, other), key=len)):
         return False
-    limit = 2 if length >= _TWO_SLIPS and not year_off else 1
+    limit = 2 if length >= _TWO_SLIPS else 1
     if OSA.distance(one, other, score_cutoff=limit) <= limit:
         return True
-    return not year_off and _is_syllable_slip(said, borne)
+    return _is_syllable_slip(said, borne)
 
 
 def _is_syllable_slip(said: str, borne: str) -> bool:
@@ -97,6 +98,11 @@ def _is_syllable_slip(said: str, borne: str) -> bool:
     if len(said) == len(borne):
         return sorted(said) == sorted(borne)
     return len(said) > _SYLLABLES < len(borne) and said[0] == borne[0] and said[-1] == borne[-1]
+
+
+def _is_other_word(shorter: str, longer: str) -> bool:
+    """Say whether nothing but a plural "s" is added, or a letter of its own ("소년탐정 김전일 R")."""
+    return longer[:-1] == shorter and (longer[-1] == "s" or longer[-1].isascii() > shorter[-1].isascii())
 
 
 def _length(letters: str) -> int:

@@ -53,6 +53,8 @@ _EDITIONS_IN_BRACKETS = (
     rf"{_EDITIONS}|[234]d|4k|imax|아이맥스|uncut|extended|theatrical|dub(?:bed)?|sub(?:bed|titled)?|더빙|자막|"
     r"(?:한국어|우리말|국내|영어|일본어)\s?(?:더빙|자막)(?:\s?판)?|(?:더빙|자막)\s?판|korean dub|english dub|스페셜"
 )
+_END_LENGTH = 60
+_MOST_EDITIONS = 3
 _EDITION = re.compile(
     rf"\s*(?:[\[(【［（]\s*(?:the\s)?(?:{_EDITIONS_IN_BRACKETS})\s*[\])】］）]|(?<=\S)[\s:,~–—-]+(?:the\s)?(?:{_EDITIONS}))\s*$"
 )
@@ -70,7 +72,6 @@ _REMARK = re.compile(
     r"\b(?:live|action|remake|reboot|tv|film|movie|series|original|animat\w*|version|part|pt|vol|season|episode|dub\w*|sub\w*)\b|"
     r"실사|리메이크|리부트|원작|애니|버전|판$|편$|부$|시즌|드라마|영화|감독|주연"
 )
-_BRACKET = re.compile(r"(?P<base>.*\S)\s*\((?P<inside>[^()]*)\)\s*")
 _ALSO_KNOWN = re.compile(r"\s*(?:a\.?k\.?a\.?|원제)[\s:]*")
 _LETTER = re.compile(r"[^\W\d_]")
 _HANGUL = re.compile(r"[가-힣]")
@@ -78,6 +79,7 @@ _LATIN = re.compile(r"[a-z]")
 
 _SEPARATOR = re.compile(r"\s*(?::(?!\d)|(?<!\d):)\s*|\s+[-–~|]+\s+|\s*[—―]+\s*")
 _INNER_ARTICLE = re.compile(r"(?:(?<=\s)|^\W*)(?:the|an?)\s+(?=\S)")
+_ARTICLE_ALONE = re.compile(r"(?:the|an?)", re.IGNORECASE)
 _ARTICLE_IN_FRONT = re.compile(r"\W*(?:the|an?)\s")
 _RUN = re.compile(r"[가-힣]+|\d+|[^가-힣\d]+")
 _AND = frozenset("and und 그리고 앤 앤드 및".split())
@@ -112,12 +114,15 @@ _SPELT_NUMBERS = {
 _SEQUELS = frozenset("2345")
 """Numbers that count sequels and little else ("Apollo 13", "District 9")."""
 
-# Where nothing of this is found, a title has no key beside its own (`test_variants.py` holds this against the long way).
+# Where nothing of this is found, a title has no key beside its own. Two patterns, since half the work is done where a title has no Hangul.
+_TELLING_LATIN = re.compile(
+    r"[:(\[【/|;\d—―]|\s[-–~]|[\W_](?:the|an?|and|und|part|pt|ch(?:apter)?|vol(?:ume)?|ep(?:isode)?|[ivx]+)\b|"
+    r"(?<![a-z])(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fifteen|twenty)|teen\b|"
+    r"(?:cut|edition|version|release|unrated|remastered)\W*$"
+)
 _TELLING = re.compile(
-    r"[:(\[/|;\d—―【［（]|\s[-–~]|\s(?:the|an?|and|und|part|pt|chapter|ch|volume|vol|episode|ep|[ivx]{1,5})\b|[와과]\s|"
-    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thir|fif|eighteen)|teen\b|twenty|"
-    r"^더\s|\s(?:그리고|앤|앤드|및|번째|투|쓰리|스리|포|파이브|식스|세븐|에이트|나인|텐|파트|챕터|볼륨|에피소드|더)\b|"
-    r"^\W*(?:the|an?)\s+(?:the|an?)\s|[가-힣ivx][ivx]|극장\s?판|감독|컷|판$|재개봉|무삭제|리마스터|시즌|에디션|무비$|cut$|edition|version|release$|unrated$|remastered$"
+    r"[와과][^가-힣]|[판컷]\W*$|(?<![가-힣])더(?![가-힣])|[^가-힣](?:그리고|앤드?|및|번째|투|쓰리|스리|포|파이브|식스|세븐|에이트|나인|텐|파트|챕터|볼륨|에피소드)|[가-힣][ivx]|"
+    r"극장\s?판|재개봉|무삭제|리마스터|시즌|에디션"
 )
 
 # Letters, those of syllabic scripts counted twice. Who says more than a work's title may mean another work: there more must agree.
@@ -131,31 +136,55 @@ def variants_said(plain: str) -> tuple[Variant, ...]:
     return _best(_variants(plain, over=Form.WHOLE))
 
 
-def variants_borne(plain: str) -> tuple[Variant, ...]:
-    """Return the keys under which a work of this title (`titles.plain_title`) may be asked for; the first is of the whole title.
+class Borne(NamedTuple):
+    """How a title of a known work is looked up, beside its key."""
 
-    They differ in what a writer says too much: "Toy Story 1" and "Spirited Away: The Movie" mean "Toy Story" and "Spirited Away", but
-    "Toy Story" need not mean a work that is called "Toy Story 1". Nothing is returned for the many titles that have no key but their own.
+    variants: tuple[Variant, ...]  # the first is of the whole title; empty for the many that have no key but their own
+    spelling: str
+
+
+def read_borne(plain: str, key: str) -> Borne:
+    """Read a known work's title (`titles.plain_title`) of this key: under which keys it may be asked for, and how it is spelt.
+
+    It differs from `variants_said` in what a writer says too much: "Toy Story 1" and "Spirited Away: The Movie" mean "Toy Story" and
+    "Spirited Away", but "Toy Story" need not mean a work that is called "Toy Story 1".
     """
-    return _best(_variants(plain, over=Form.SHORT)) if _TELLING.search(plain) else ()
+    if not _is_telling(plain):
+        return Borne((), _every_word(plain, key))
+    return Borne(_best(_variants(plain, over=Form.SHORT)), _with_digits(plain) or key)
 
 
 def spelling_of(plain: str, key: str) -> str:
     """Return a plain title, of this key, as its spelling is compared: every word counts, and numbers are written in one way."""
-    if _TELLING.search(plain):
-        tokens: list[str] = []
-        for text in _SEPARATOR.split(plain, maxsplit=_MOST_SEGMENTS - 1):
-            tokens += _numbered(_runs(words_of(text)), begins=not tokens, keeps_words=True)[0]
-        return join_words(tokens) or key
+    return (_with_digits(plain) or key) if _is_telling(plain) else _every_word(plain, key)
+
+
+def _every_word(plain: str, key: str) -> str:
     return join_words(words_of(plain)) if _ARTICLE_IN_FRONT.match(plain) else key
+
+
+def _with_digits(plain: str) -> str:
+    tokens: list[str] = []
+    for text in _SEPARATOR.split(plain, maxsplit=_MOST_SEGMENTS - 1):
+        tokens += _numbered(_runs(words_of(text)), begins=not tokens, keeps_words=True)[0]
+    return join_words(tokens)
+
+
+def _is_telling(plain: str) -> bool:
+    return bool(_TELLING_LATIN.search(plain) or (not plain.isascii() and _TELLING.search(plain)))
 
 
 def without_edition(title: str) -> str:
     """Cut words about an edition off the end of a title: "블레이드 러너 (파이널 컷)"."""
-    folded = title.casefold()
-    if len(folded) != len(title) or not (found := _EDITION.search(folded)):
-        return title
-    return without_edition(title[: found.start()].rstrip()) or title
+    for _ in range(_MOST_EDITIONS):
+        before, end = title[:-_END_LENGTH], title[-_END_LENGTH:]
+        folded = end.casefold()
+        found = _EDITION.search(folded) if len(folded) == len(end) else None
+        left = (before + end[: found.start()]).rstrip() if found else ""
+        if not left or _ARTICLE_ALONE.fullmatch(left):
+            break
+        title = left
+    return title
 
 
 def _best(variants: Iterable[Variant]) -> tuple[Variant, ...]:
@@ -169,20 +198,22 @@ def _best(variants: Iterable[Variant]) -> tuple[Variant, ...]:
 
 def _variants(plain: str, *, over: Form) -> list[Variant]:
     """Read a plain title; `over` is the form of keys without what a writer says too much."""
-    if not _TELLING.search(plain):
+    if not _is_telling(plain):
         return [Variant(key_of(plain), Form.WHOLE)]
-    plain = with_article_in_front(without_edition(plain))
+    plain = with_article_in_front(without_edition(" ".join(plain.split())))
+    end = max(0, len(plain) - _END_LENGTH)
     found = _of_segments(_segments(plain), over) or [Variant(key_of(plain), Form.WHOLE)]
-    if (film := _AS_FILM.search(plain)) and film.start():
+    if (film := _AS_FILM.search(plain, end)) and film.start():
         found += _kept(plain[: film.start()], Variant("", over, Kind.MOVIE))
     elif film := _FILM_IN_FRONT.match(plain):
         found += _kept(plain[film.end() :], Variant("", over, Kind.MOVIE))
-    elif (season := _SEASON.search(plain)) and season.start():
+    elif (season := _SEASON.search(plain, end)) and season.start():
         said = season["number"] or season["term"]
         found += _kept(plain[: season.start()], Variant("", over, Kind.TV, _SEASON_WORDS.get(said) or int(said)))
-    elif plain.endswith(")") and (bracket := _BRACKET.fullmatch(plain)):
-        form = Form.WHOLE if _is_name(bracket["base"], bracket["inside"], is_known=over is Form.SHORT) else Form.SHORT
-        for name in filter(_LETTER.search, (bracket["base"], _ALSO_KNOWN.sub("", bracket["inside"], count=1))):
+    elif plain.endswith(")") and (opening := plain.rfind("(")) > 0:
+        base, inside = plain[:opening].rstrip(), plain[opening + 1 : -1]
+        form = Form.WHOLE if _is_name(base, inside, is_known=over is Form.SHORT) else Form.SHORT
+        for name in filter(_LETTER.search, (base, _ALSO_KNOWN.sub("", inside, count=1))):
             named = _variants(with_article_in_front(name), over=over)
             found += [variant._replace(form=max(variant.form, form)) for variant in named]
     return found
@@ -207,7 +238,7 @@ def _is_name(base: str, inside: str, *, is_known: bool) -> bool:
 def _of_segments(read: _Segments, over: Form) -> list[Variant]:
     """Combine the segments of a title: all of them, those in front, those behind, without the number before a subtitle."""
     words = _joined(read.segments)
-    if not words:
+    if not _weight(words) and not read.is_number:
         return []
     found = [Variant(join_words(words), Form.WHOLE)]
     short: list[list[str]] = []
@@ -238,6 +269,7 @@ class _Segments(NamedTuple):
     segments: list[list[str]]
     ends_in_part: bool  # its last number is that of a part, chapter, ...
     has_digits: bool  # not only numbers in words, of which few count sequels: "The Two Popes"
+    is_number: bool  # it has no letters at all: "1917"
 
 
 def _segments(plain: str) -> _Segments:
@@ -252,7 +284,7 @@ def _segments(plain: str) -> _Segments:
             segments[-1].extend(tokens)
         else:
             segments.append(tokens)
-    return _Segments(segments, ends_in_part, any(letter.isdecimal() for letter in plain))
+    return _Segments(segments, ends_in_part, any(map(str.isdecimal, plain)), bool(segments) and not _LETTER.search(plain))
 
 
 def _unjoined(words: list[str]) -> list[str]:
@@ -262,8 +294,8 @@ def _unjoined(words: list[str]) -> list[str]:
         is_inside = place < len(words)
         if word in _AND and tokens and is_inside:
             continue
-        joins = word[-1] in "와과" and len(word) > 1 and is_inside
-        tokens.append(word[:-1] if joins else word)
+        has_and = word[-1] in "와과" and len(word) > 1 and is_inside
+        tokens.append(word[:-1] if has_and else word)
     return _runs(tokens)
 
 

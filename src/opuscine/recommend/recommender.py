@@ -279,7 +279,7 @@ class Recommender:
         fitting, dropped = constrained.films, constrained.dropped
         if intent.provider_ids:
             joined = await self._with_links(fitting, region, scope)
-            fitting = tuple(item for item in joined if streams_at(item, intent.provider_ids))
+            fitting = tuple(item for item in joined if item.film.ref in intent.named or streams_at(item, intent.provider_ids))
             dropped = {**dropped, "provider": len(joined) - len(fitting)}
         return Sifted(fitting, grounded.rejected, dropped)
 
