@@ -171,6 +171,18 @@ async def test_films_are_streamed_while_the_model_still_writes(service: Service,
     assert [name for name, _ in again] == ["movie", "movie", "message", "done"]
 
 
+async def test_the_first_film_leaves_before_the_model_is_half_done(service: Service, llm: LlmServer) -> None:
+    gate = asyncio.Event()
+    text = films(PARASITE, SPIRITED_AWAY, *((f"없는 영화 {number}", 2000) for number in range(8)))
+    llm.answer = streamed([text[: len(text) // 2], text[len(text) // 2 :]], gate=gate)
+    headers = {"Accept": "text/event-stream"}
+    async with service.caller.post(f"{service.url}/recommend", json={"message": "영화"}, headers=headers) as response:
+        first = await asyncio.wait_for(response.content.readuntil(b"\n\n"), 3)
+        assert b"event: movie" in first
+        gate.set()
+        assert b"event: done" in await response.content.read()
+
+
 async def test_a_model_that_dies_midway_leaves_its_films_and_fallback_films_follow(service: Service, llm: LlmServer) -> None:
     text = films(PARASITE, SPIRITED_AWAY)
     llm.answer = streamed([text[: text.index("센과")]], then_cut=True)
