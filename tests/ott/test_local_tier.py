@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from opuscine.errors import CatalogueUnavailableError
 from opuscine.model import Kind, OfferType, OttLink, TitleRef
-from opuscine.ott.local import LocalTier
+from opuscine.ott.local import KEPT_TITLES, LocalTier
 from opuscine.ott.repository import Availability, OttRepository
 from opuscine.ott.tier import OttAsk, TitleLinks
 from opuscine.providers.table import ProviderTable
@@ -24,6 +24,7 @@ class Info:
     """What the catalogue says of itself."""
 
     as_of: datetime
+    generation: str = "one"
 
 
 class Catalogue:
@@ -33,10 +34,12 @@ class Catalogue:
         self.info = Info(AS_OF)
         self._links = links
         self._closed = closed
+        self.asked: list[TitleRef] = []
 
     def links_many(self, refs: Sequence[TitleRef]) -> dict[TitleRef, tuple[OttLink, ...]]:
         if self._closed:
             raise CatalogueUnavailableError("closed")
+        self.asked.extend(refs)
         return {ref: self._links[ref] for ref in refs if ref in self._links}
 
 
@@ -54,8 +57,28 @@ async def test_links_of_every_region_are_known_and_a_title_that_is_not_there_str
 async def test_a_reloaded_catalogues_age_is_the_new_one() -> None:
     catalogue = Catalogue({FILM: (LINK,)})
     tier = LocalTier(catalogue)
-    catalogue.info = Info(datetime(2025, 7, 1, tzinfo=UTC))
+    await tier.find_many([FILM], OttAsk("KR"))
+    catalogue.info = Info(datetime(2025, 7, 1, tzinfo=UTC), "two")
     assert (await tier.find_many([FILM], OttAsk("KR")))[FILM].as_of == datetime(2025, 7, 1, tzinfo=UTC)
+
+
+async def test_a_title_is_read_once_for_each_generation() -> None:
+    catalogue = Catalogue({FILM: (LINK,)})
+    tier = LocalTier(catalogue)
+    first, again = [(await tier.find_many([FILM, SERIES], OttAsk(region)))[FILM] for region in ("KR", "US")]
+    assert again is first
+    assert catalogue.asked == [FILM, SERIES, SERIES]  # what is not there is not kept: anyone can think of such ids
+
+
+async def test_titles_are_kept_up_to_a_number() -> None:
+    refs = [TitleRef(Kind.MOVIE, number) for number in range(1, KEPT_TITLES + 2)]
+    catalogue = Catalogue(dict.fromkeys(refs, (LINK,)))
+    tier = LocalTier(catalogue)
+    for ref in refs:
+        await tier.find_many([ref], OttAsk("KR"))
+    catalogue.asked.clear()
+    await tier.find_many([refs[0], refs[-1]], OttAsk("KR"))
+    assert catalogue.asked == [refs[0]]
 
 
 async def test_a_closed_catalogue_is_no_error_to_the_caller() -> None:

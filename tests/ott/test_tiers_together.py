@@ -35,6 +35,7 @@ LOCAL, STORED, REMOTE, NOWHERE = (TitleRef(Kind.MOVIE, number) for number in (1,
 @dataclass
 class Info:
     as_of: datetime
+    generation: str = "one"
 
 
 class Catalogue:

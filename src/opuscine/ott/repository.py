@@ -109,14 +109,19 @@ class OttRepository:
         try:
             async with asyncio.timeout(self._tier_timeout_s):
                 answer = await tier.find_many(refs, ask)
-            told = {
-                ref: (answer[ref], tuple(select_links(answer[ref].links, ask.region, table=self._table))) for ref in refs if ref in answer
-            }
+            told = {ref: (answer[ref], self._choose(answer[ref], ask.region)) for ref in refs if ref in answer}
         except Exception as error:  # a tier's fault, whatever it is, must not become the caller's
             self._troubles.note(tier.name, error)
             return None
         self._troubles.note(tier.name, None)
         return told
+
+    def _choose(self, known: TitleLinks, region: str) -> tuple[OttLink, ...]:
+        """Select the links of a region, once for as long as a tier keeps what it knows of the title."""
+        chosen = known.chosen.get(region)
+        if chosen is None:
+            chosen = known.chosen[region] = tuple(select_links(known.links, region, table=self._table))
+        return chosen
 
     def _write_back(self, store: LinkStore, found: Mapping[TitleRef, TitleLinks], stored: Mapping[TitleRef, TitleLinks]) -> None:
         """Give the store what it lacks; what it alone knows of other regions stays.

@@ -30,6 +30,7 @@ class TitleLinks:
 
     links: tuple[OttLink, ...]
     as_of: datetime
+    chosen: dict[str, tuple[OttLink, ...]] = field(default_factory=dict, compare=False, repr=False)  # by region, once selected
 
 
 class OttTier(Protocol):
