@@ -12,7 +12,9 @@ import pytest
 import uvloop
 
 from opuscine.errors import SettingsError
+from opuscine.guard.deadline import Deadline
 from opuscine.redis_gateway import RedisAwayError, RedisBudget
+from support.manual_clock import ManualClock
 from support.redis_gateways import LoopWatch, eventually, open_gateway
 from support.redis_server import Certificates, RedisServer
 from support.tcp_proxy import TcpProxy
@@ -160,6 +162,16 @@ def test_a_budget_is_what_the_uses_before_left() -> None:
     budget.spend_since(budget.now())
     assert budget.remaining_s == pytest.approx(0.02)
     budget.spend_since(budget.now())
+    assert budget.remaining_s == 0.0
+
+
+def test_a_budget_never_reaches_beyond_the_deadline() -> None:
+    clock = ManualClock()
+    budget = RedisBudget(0.05, clock, Deadline(0.1, clock))
+    assert budget.remaining_s == pytest.approx(0.05)
+    clock.advance(0.08)
+    assert budget.remaining_s == pytest.approx(0.02)
+    clock.advance(0.08)
     assert budget.remaining_s == 0.0
 
 

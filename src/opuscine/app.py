@@ -117,7 +117,7 @@ def create_app(
         redis=lambda: app.get(REDIS),
         authenticator=lambda: app[AUTHENTICATOR],
         read_limit=app[READ_LIMIT],
-        redis_budget=lambda: RedisBudget(REDIS_BUDGET_S, clock),
+        redis_budget=lambda deadline: RedisBudget(REDIS_BUDGET_S, clock, deadline),
         trusted_proxies=read_networks(settings.trusted_proxies),
     )
     planned = registry.plan(settings.middlewares, production=settings.production, in_use=registry.guards_in_use(settings))
@@ -168,11 +168,13 @@ def resources(
             app[CATALOGUE] = catalogue
             app[OTT] = repository
             sentences = SentenceReader(catalogue, providers, today=lambda: utc_now().date())
+            embedded = EmbeddedRecommender(catalogue, sentences)
+            await embedded.prepare()
             app[RECOMMENDER] = Recommender(
                 model=model,
                 titles=catalogue,
                 sentences=sentences,
-                embedded=EmbeddedRecommender(catalogue, sentences),
+                embedded=embedded,
                 ott=repository,
                 settings=settings.recommend,
                 clock=clock,

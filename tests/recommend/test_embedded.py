@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import pytest
 from opuscine.catalogue.search import SearchQuery, SearchResult
 from opuscine.catalogue.store import CatalogueReader
 from opuscine.guard.deadline import Deadline
-from opuscine.model import DegradedReason, Film, Kind, Recommendation, Source, TitleRef
+from opuscine.model import DegradedReason, Film, Kind, OttLink, Recommendation, Source, TitleRef
 from opuscine.packaged import packaged_file
 from opuscine.providers.table import ProviderTable
-from opuscine.recommend.embedded import EmbeddedRecommender
+from opuscine.recommend.embedded import HURRY_S, EmbeddedRecommender
+from opuscine.recommend.favourites import Favourites
 from opuscine.recommend.sentence import SentenceReader
 from opuscine.recommend.wish import Wish
 from opuscine.settings import CatalogueSettings
@@ -33,16 +35,35 @@ class Shelf:
     def __init__(self, reader: CatalogueReader) -> None:
         self._reader = reader
         self.queries: list[SearchQuery] = []
+        self.search_backlog = 0
+        self.stuck = False
+
+    @property
+    def generation(self) -> str:
+        """Return the name of what is served."""
+        return self._reader.generation
 
     async def search(self, query: SearchQuery) -> SearchResult:
         """Search on the spot."""
+        if self.stuck:
+            await asyncio.Event().wait()
         self.queries.append(query)
         return self._reader.search(query, today=TODAY)
 
+    def links_many(self, refs: Sequence[TitleRef]) -> Mapping[TitleRef, tuple[OttLink, ...]]:
+        """Look up links."""
+        return self._reader.links_many(refs)
+
+    async def prepared(self) -> EmbeddedRecommender:
+        """Make a recommender that has its favourites at hand, and forget what that took."""
+        recommender = EmbeddedRecommender(self, SentenceReader(self._reader, ProviderTable.load(), today=lambda: TODAY))
+        await recommender.prepare()
+        self.queries.clear()
+        return recommender
+
     async def recommend(self, message: str, *, page: int = 1, limit: int = 10, **options: Any) -> Recommendation:
         """Ask for films."""
-        sentences = SentenceReader(self._reader, ProviderTable.load(), today=lambda: TODAY)
-        return await EmbeddedRecommender(self, sentences).recommend(Wish(message, page, limit, "KR"), **options)
+        return await (await self.prepared()).recommend(Wish(message, page, limit, "KR"), **options)
 
     async def films(self, message: str, *, limit: int = 10) -> list[Film]:
         """Ask for films and return nothing else."""
@@ -345,15 +366,86 @@ async def test_what_was_given_is_not_repeated(shelf: Shelf) -> None:
     assert len(again.films) == 5
 
 
-@pytest.mark.parametrize("message", ["봉준호 영화", "좀비 영화", "기생충", "비 오는 날 볼만한 잔잔한 영화", "인셉션 같은 영화"])
-async def test_little_time_is_spent_on_one_plain_list(shelf: Shelf, message: str) -> None:
+IN_A_HURRY = ["봉준호 영화", "좀비 영화", "기생충", "비 오는 날 볼만한 잔잔한 영화", "인셉션 같은 영화"]
+
+
+@pytest.mark.parametrize("message", IN_A_HURRY)
+async def test_with_little_time_left_nothing_is_searched_for(shelf: Shelf, message: str) -> None:
     clock = ManualClock()
     deadline = Deadline(0.5, clock)
     clock.advance(0.4)
     found = await shelf.recommend(message, deadline=deadline)
+    assert len(found.films) == 10
+    assert shelf.queries == []
+    assert "too little time" in found.reasoning
+    assert found.confidence <= 0.3
+
+
+@pytest.mark.parametrize(("message", "fits"), [
+    ("2019년 한국 스릴러", lambda film: film.year == 2019 and "KR" in film.countries),
+    ("공포 영화 말고 코미디 영화", lambda film: HORROR not in film.genre_ids and COMEDY in film.genre_ids),
+    ("한국 드라마 시리즈", lambda film: film.ref.kind is Kind.TV and "KR" in film.countries),
+])  # fmt: skip
+async def test_what_the_sentence_states_holds_in_a_hurry_too(shelf: Shelf, message: str, fits: Callable[[Film], bool]) -> None:
+    found = await shelf.recommend(message, reason=DegradedReason.OVERLOADED, deadline=Deadline(0.1))
     assert found.films
-    assert len(shelf.queries) == 1
-    assert not shelf.queries[0].text
+    assert all(fits(item.film) for item in found.films)
+
+
+async def test_what_nothing_fits_is_given_up_in_a_hurry_and_said(shelf: Shelf) -> None:
+    found = await shelf.recommend("1950년대 아이슬란드 뮤지컬", deadline=Deadline(0.1))
+    assert found.films
+    assert "조건을 빼고" in found.explanation
+
+
+async def test_in_a_hurry_films_stream_where_they_are_wished_for(shelf: Shelf, packaged: CatalogueReader) -> None:
+    found = await shelf.recommend("넷플릭스에서 볼 수 있는 영화", deadline=Deadline(0.1))
+    places = packaged.links_many([item.film.ref for item in found.films])
+    assert found.films
+    assert all(any(link.provider_id == 8 and link.region == "KR" for link in links) for links in places.values())
+
+
+async def test_the_title_that_is_named_comes_first_in_a_hurry_and_pages_follow_each_other(shelf: Shelf) -> None:
+    pages = [await shelf.recommend("기생충", page=page, limit=5, deadline=Deadline(0.1)) for page in (1, 2)]
+    assert pages[0].films[0].film.title == "기생충"
+    assert len({item.film.ref for page in pages for item in page.films}) == 10
+    given = tuple(item.film.ref for item in pages[0].films)
+    again = await shelf.recommend("기생충", page=2, limit=5, given=given, deadline=Deadline(0.1))
+    assert not {item.film.ref for item in again.films} & set(given)
+
+
+async def test_a_search_that_does_not_end_is_left_in_time(shelf: Shelf) -> None:
+    recommender = await shelf.prepared()
+    shelf.stuck = True
+    deadline = Deadline(HURRY_S + 0.05)
+    found = await recommender.recommend(Wish("좀비 영화", 1, 10, "KR"), deadline=deadline)
+    assert found.films
+    assert not deadline.expired
+
+
+async def test_in_the_models_place_nobody_queues_for_a_search(shelf: Shelf) -> None:
+    recommender = await shelf.prepared()
+    shelf.search_backlog = 1
+    wish = Wish("좀비 영화", 1, 10, "KR")
+    await recommender.recommend(wish, reason=DegradedReason.OVERLOADED, deadline=Deadline(5))
+    assert (shelf.queries, recommender.hurried) == ([], 1)
+    await recommender.recommend(wish, deadline=Deadline(5))
+    assert shelf.queries
+    assert recommender.hurried == 1
+
+
+async def test_favourites_follow_a_new_generation(shelf: Shelf, packaged: CatalogueReader) -> None:
+    favourites = Favourites(shelf)
+    await favourites.stock()
+    await favourites.stock()
+    assert len(shelf.queries) == 2
+    packaged_generation, packaged.generation = packaged.generation, "newer"
+    try:
+        assert not favourites.current
+        await favourites.stock()
+    finally:
+        packaged.generation = packaged_generation
+    assert len(shelf.queries) == 4
 
 
 async def test_with_time_left_words_are_searched_for(shelf: Shelf) -> None:

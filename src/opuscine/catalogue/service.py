@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +67,7 @@ class Catalogue:
         self._clock = clock
         self._compile_limit_s = compile_limit_s
         self._threads = ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="catalogue-search")
+        self._searches: set[Future[SearchResult]] = set()  # under way or waiting for a thread
         self._folder: CacheFolder | None = None
         self._reader: CatalogueReader | None = None
         self._manifest: Manifest | None = None
@@ -177,11 +178,18 @@ class Catalogue:
         # Held from here on, so that a new generation does not close the file before a thread is free.
         reader.hold()
         search = self._threads.submit(reader.search, query, today=datetime.now(UTC).date())
+        self._searches.add(search)
         search.add_done_callback(lambda _: reader.release())
+        search.add_done_callback(self._searches.discard)
         try:
             return await asyncio.wrap_future(search)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
+
+    @property
+    def search_backlog(self) -> int:
+        """Return how many searches wait for others to end."""
+        return max(0, len(self._searches) - _SEARCH_THREADS)
 
     async def reload(self) -> str:
         """Read the sources, and compile them in the background if their content changed; return the generation aimed at.
@@ -217,6 +225,15 @@ class Catalogue:
             sources=manifest.sources,
             last_error=self._last_error,
         )
+
+    @property
+    def generation(self) -> str:
+        """Return the name of what is served.
+
+        Raises:
+            CatalogueUnavailableError: the catalogue is closed.
+        """
+        return self._open_manifest().generation
 
     def _open_reader(self) -> CatalogueReader:
         if self._reader is None:

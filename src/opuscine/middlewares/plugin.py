@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from opuscine.client_address import Networks
+from opuscine.guard.deadline import Deadline
 from opuscine.identity.authenticator import Authenticator
 from opuscine.keys import Lifecycle
 from opuscine.limits import Limit
@@ -35,7 +36,7 @@ class BuiltInContext(PluginContext):
     lifecycle: Lifecycle
     authenticator: Callable[[], Authenticator]  # there once the application has started, and only where `AUTH` is on
     read_limit: Limit
-    redis_budget: Callable[[], RedisBudget]  # a fresh one, for one request
+    redis_budget: Callable[[Deadline], RedisBudget]  # a fresh one, for one request
     trusted_proxies: Networks
 
 

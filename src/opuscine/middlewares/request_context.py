@@ -41,7 +41,7 @@ def request_context(
     *,
     timeout_s: float,
     trusted_proxies: Networks,
-    redis_budget: Callable[[], RedisBudget],
+    redis_budget: Callable[[Deadline], RedisBudget],
     lifecycle: Lifecycle,
     clock: Callable[[], float],
 ) -> Middleware:
@@ -49,13 +49,14 @@ def request_context(
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        deadline = Deadline(read_budget(request, timeout_s), clock=clock)
         context = RequestContext(
             request_id=read_request_id(request.headers.get("X-Request-Id", "")),
             traceparent=continue_trace(request.headers.get("traceparent", "")),
             tracestate=read_tracestate(request.headers.getall("tracestate", [])) if "traceparent" in request.headers else "",
             client=client_address(request.remote or "", request.headers.getall("X-Forwarded-For", []), trusted_proxies),
-            redis_budget=redis_budget(),
-            deadline=Deadline(read_budget(request, timeout_s), clock=clock),
+            deadline=deadline,
+            redis_budget=redis_budget(deadline),
             phases=Phases(clock),
         )
         request[CONTEXT] = context

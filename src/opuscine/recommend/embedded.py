@@ -5,29 +5,33 @@ It answers when no LLM server is configured, and in the model's place when that 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from opuscine.catalogue.search import SearchQuery, SearchResult
+from opuscine.catalogue.search import SearchQuery
 from opuscine.guard.deadline import Deadline
 from opuscine.model import DegradedReason, Film, Match, MatchMethod, Recommendation, RecommendedFilm, Source, TitleRef
 from opuscine.recommend.explanation import Course, explain, unknown_facts
+from opuscine.recommend.favourites import FavouriteCatalogue, Favourites
 from opuscine.recommend.queries import like, near_in_series, steps
 from opuscine.recommend.sentence import Sentence, SentenceReader
 from opuscine.recommend.text_hits import by_topic, covers, in_names
 from opuscine.recommend.wish import Wish
 
-HURRY_S = 0.15  # with less time than this nothing is searched for by words: one plain list is the answer
+HURRY_S = 0.15  # with less time than this nothing is searched for: the favourites at hand are the answer
 HITS = 40  # text hits that come before the rest; more would push the well-loved films out of the first pages
 CHOSEN = Match(MatchMethod.CATALOGUE, 1.0)
 
 
-class SearchableCatalogue(Protocol):
+class SearchableCatalogue(FavouriteCatalogue, Protocol):
     """What the recommender needs of the catalogue."""
 
-    async def search(self, query: SearchQuery) -> SearchResult:
-        """Search off the loop."""
+    @property
+    def search_backlog(self) -> int:
+        """Return how many searches wait for others to end."""
+        ...
 
 
 class Leading(NamedTuple):
@@ -37,13 +41,31 @@ class Leading(NamedTuple):
     course: Course
 
 
+class Page(NamedTuple):
+    """One page of films, how many there are over all pages, and how they were come by."""
+
+    films: tuple[Film, ...]
+    total: int
+    course: Course
+
+
 class EmbeddedRecommender:
-    """Choose films from the catalogue by the words of a sentence. Deterministic, so that pages follow each other without gaps."""
+    """Choose films from the catalogue by the words of a sentence. Deterministic, so that pages follow each other without gaps.
+
+    Searching takes some milliseconds of two threads. So that an answer always leaves before its deadline, however many ask at once, the
+    favourites at hand are the answer when time is short; and, in the model's place, already when other searches have to be waited for.
+    """
 
     def __init__(self, catalogue: SearchableCatalogue, sentences: SentenceReader) -> None:
         """Take the catalogue to choose from and the one who reads what is wished for."""
         self._catalogue = catalogue
         self._sentences = sentences
+        self._favourites = Favourites(catalogue)
+        self.hurried = 0  # answers that were not searched for
+
+    async def prepare(self) -> None:
+        """Have the favourites at hand before the first request."""
+        await self._favourites.stock()
 
     async def recommend(
         self, wish: Wish, *, reason: DegradedReason | None = None, given: tuple[TitleRef, ...] = (), deadline: Deadline | None = None
@@ -51,12 +73,12 @@ class EmbeddedRecommender:
         """Choose one page of films.
 
         What the sentence states holds for every film, unless nothing at all fits: then the least stated of it is given up, step
-        by step, and the explanation says so. `given` are titles that the caller has been shown and that are not repeated. With little
-        time left before the deadline the films are those of a plain list, without a search for words.
+        by step, and the explanation says so. `given` are titles that the caller has been shown and that are not repeated. Without the
+        time to search, the films are those of the best-loved that fit.
         """
         begun = time.monotonic()
         sentence = self._sentences.read(wish.message)
-        films, total, course = await self._page(sentence, wish, given, deadline)
+        films, total, course = await self._page_in_time(sentence, wish, given, deadline, busy=reason is not None)
         explained = explain(sentence.intent, course, found=bool(films), reason=reason)
         return Recommendation(
             films=tuple(RecommendedFilm(film, CHOSEN) for film in films),
@@ -73,16 +95,47 @@ class EmbeddedRecommender:
             processing_ms=round((time.monotonic() - begun) * 1000),
         )
 
-    async def _page(
-        self, sentence: Sentence, wish: Wish, given: tuple[TitleRef, ...], deadline: Deadline | None
-    ) -> tuple[tuple[Film, ...], int, Course]:
-        """Take the first step of the search that finds anything; return the page, how many films there are in all, and the course."""
+    async def _page_in_time(
+        self, sentence: Sentence, wish: Wish, given: tuple[TitleRef, ...], deadline: Deadline | None, *, busy: bool
+    ) -> Page:
+        """Search for a page unless, or until, there is no time for it; `busy` also looks at how many searches wait already."""
+        search_s = None if deadline is None else deadline.remaining() - HURRY_S
+        if (search_s is None or search_s > 0) and not (busy and self._catalogue.search_backlog):
+            try:
+                async with asyncio.timeout(search_s):
+                    await self._favourites.stock()
+                    return await self._page(sentence, wish, given)
+            except TimeoutError:
+                pass
+        self.hurried += 1
+        return self._page_at_hand(sentence, wish, given)
+
+    def _page_at_hand(self, sentence: Sentence, wish: Wish, given: tuple[TitleRef, ...]) -> Page:
+        """Take a page of the titles that the message names and the favourites that fit it."""
+        intent = sentence.intent
+        leading = () if intent.similar else tuple(film for film in sentence.namesakes if film.ref not in given)
+        exclude = {*given, *(film.ref for film in sentence.namesakes)}
+        chosen = self._favourites.choose(steps(sentence, wish.region), exclude=exclude)
+        fitting = (*leading, *chosen.films)
+        start = max(0, (wish.page - 1) * wish.limit - len(given))
+        films = fitting[start : start + wish.limit]
+        course = Course(
+            named=sentence.named.title if sentence.named else "",
+            given_up=chosen.given_up,
+            unknown=unknown_facts(films, intent),
+            near=near_in_series(intent.facts) and not chosen.given_up,
+            hurried=True,
+        )
+        return Page(films, len(fitting), course)
+
+    async def _page(self, sentence: Sentence, wish: Wish, given: tuple[TitleRef, ...]) -> Page:
+        """Take the first step of the search that finds anything."""
         intent = sentence.intent
         course = Course()
         start = max(0, (wish.page - 1) * wish.limit - len(given))
         for step in steps(sentence, wish.region):
             query, alike = replace(step.query, exclude=(*step.query.exclude, *given)), step.alike
-            leading, course = await self._leading(sentence, query, deadline)
+            leading, course = await self._leading(sentence, query)
             if course.hits and not (intent.moods or intent.genre_ids or intent.order or sentence.named):
                 query = like(query, next(iter(leading.values())), intent)
                 alike = True
@@ -97,28 +150,23 @@ class EmbeddedRecommender:
                 films = (*list(leading.values())[start : start + wish.limit], *found.films)[: wish.limit]
                 near = near_in_series(intent.facts) and not step.given_up
                 course = replace(course, alike=alike, given_up=step.given_up, near=near, unknown=unknown_facts(films, intent))
-                return films, total, course
-        return (), 0, course
+                return Page(films, total, course)
+        return Page((), 0, course)
 
-    async def _leading(self, sentence: Sentence, query: SearchQuery, deadline: Deadline | None) -> Leading:
+    async def _leading(self, sentence: Sentence, query: SearchQuery) -> Leading:
         """Find the films that the words themselves point to: those that are named and what continues them, or those that hold the words."""
         intent = sentence.intent
-        hurried = deadline is not None and deadline.remaining() < HURRY_S
         if sentence.named is not None:
             course = Course(named=sentence.named.title)
             if intent.similar:
                 return Leading({}, course)
             films = {film.ref: film for film in sentence.namesakes if film.ref not in query.exclude}
-            if hurried:
-                return Leading(films, replace(course, hurried=True))
             found = await self._catalogue.search(
                 SearchQuery(text=sentence.named.title, region=query.region, exclude=query.exclude, limit=HITS)
             )
             return Leading(films | {film.ref: film for film in found.films if in_names(sentence.named.title, film)}, course)
         if not intent.terms and not intent.topics:
             return Leading({}, Course())
-        if hurried:
-            return Leading({}, Course(hurried=True))
         about = replace(query, include_texts=tuple(" ".join(topic.words) for topic in intent.topics), limit=HITS)
         if intent.terms:
             found = await self._catalogue.search(replace(about, text=" ".join(intent.terms), order="relevance"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from opuscine.guard.deadline import Deadline
+
 
 class RedisBudget:
     """Count down the time that one request's uses of Redis take: each gets what the ones before it left.
@@ -12,17 +14,19 @@ class RedisBudget:
     Only time spent waiting for Redis counts. Uses that overlap are counted one by one, so that the sum is never above the budget.
     """
 
-    __slots__ = ("_clock", "_left_s")
+    __slots__ = ("_clock", "_deadline", "_left_s")
 
-    def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with all of `budget_s` seconds."""
+    def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic, deadline: Deadline | None = None) -> None:
+        """Start with all of `budget_s` seconds, which never reach beyond the request's deadline."""
         self._left_s = budget_s
         self._clock = clock
+        self._deadline = deadline
 
     @property
     def remaining_s(self) -> float:
         """Return the seconds left, never below 0.0."""
-        return max(0.0, self._left_s)
+        left_s = self._left_s if self._deadline is None else min(self._left_s, self._deadline.remaining())
+        return max(0.0, left_s)
 
     def now(self) -> float:
         """Return the reading of the clock that `spend_since` compares with."""
