@@ -159,7 +159,7 @@ class Bench:
     def __init__(self, rows: Sequence[Work], seed: int, others: int) -> None:
         """Invent the rest of the catalogue."""
         self.seed = seed
-        self.dice = random.Random(seed)  # noqa: S311  noise, no secret
+        self.dice = random.Random(seed)
         self.rows = list(rows)
         self.words = _Vocabulary(self.dice, self.rows)
         self.namesakes = self._namesakes()
@@ -508,7 +508,7 @@ def read_absent(folder: Path, rows: Sequence[Work]) -> list[Work]:
 
 def invented_rows(seed: int, count: int) -> list[Work]:
     """Make up the known films where there are no real data."""
-    dice = random.Random(seed)  # noqa: S311  noise, no secret
+    dice = random.Random(seed)
     words = _Vocabulary(dice, [])
     made: dict[tuple[str, int], Work] = {}
     while len(made) < count:

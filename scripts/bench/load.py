@@ -1,7 +1,7 @@
 """The load generator: raw HTTP/1.1 over kept-alive connections, so that it costs little beside what it measures.
 
-Runs as a process of its own, `python -m bench.load`: reads the plan as one JSON object from its standard input and prints what came of it as one JSON object. In a
-closed loop each connection sends its next request when the answer is there; in an open loop requests leave at their own times, and what
+Runs as a process of its own, `python -m bench.load`: reads the plan as one JSON object from its standard input and prints what came of it
+as one JSON object. In a closed loop each connection sends its next request when the answer is there; in an open loop requests leave at their own times, and what
 they wait for a free connection counts.
 """
 
@@ -178,9 +178,11 @@ class Generator:
         """Send the next request; return the connection for the one after."""
         if connection.transport is None or connection.transport.is_closing():
             connection = await self._connect()
-        assert connection.transport is not None
         connection.answer = asyncio.get_running_loop().create_future()
-        connection.transport.write(self._requests[self._sent % len(self._requests)])
+        if connection.transport is not None:  # else it is lost again, and the answer with it
+            connection.transport.write(self._requests[self._sent % len(self._requests)])
+        else:
+            connection.answer.set_result((CUT_OFF, b""))
         self._sent += 1
         status, body = await connection.answer
         self._latencies.append(time.perf_counter() - due)

@@ -29,7 +29,7 @@ OTT, RECOMMEND = "/api/movies/{}/ott", "/api/movies/recommend"
 
 
 @dataclass(frozen=True, slots=True)
-class Path_:
+class TimedPath:
     """One path of the service as it is timed: what is sent to whom, and how much of it in each round."""
 
     name: str
@@ -92,7 +92,7 @@ def measure(stage: Stage, *, rounds: int, requests: int) -> dict[str, Measured]:
     return found
 
 
-def timed(path: Path_, share: float = 1.0) -> tuple[float, Result]:
+def timed(path: TimedPath, share: float = 1.0) -> tuple[float, Result]:
     """Carry out one round and return the CPU that it took. Raises Wrong."""
     plan = path.plan
     plan = Plan(**{**{name: getattr(plan, name) for name in plan.__slots__}, "requests": max(10, int(plan.requests * share))})
@@ -104,7 +104,7 @@ def timed(path: Path_, share: float = 1.0) -> tuple[float, Result]:
     return cpu_s, result
 
 
-def contestants(stage: Stage, requests: int) -> list[Path_]:
+def contestants(stage: Stage, requests: int) -> list[TimedPath]:
     """Start the service as in production, the yardsticks and the predecessor, and plan what each is sent."""
     movies, series = stage.folder / "movies.json", stage.folder / "series.json"
     titles.write_films(movies, CATALOGUE_SIZE)
@@ -121,12 +121,12 @@ def contestants(stage: Stage, requests: int) -> list[Path_]:
     prepared = stage.folder / "prepared.json"
     prepared.write_bytes(one_answer(service, looked_up[0], key))
     bare = stage.python("bare", "bare", prepared, stub.url, port=free_port(), ready=looked_up[0])
-    wishes = [json.dumps({"message": text, "user_id": f"u{number}", "limit": 10}) for number, text in enumerate(titles.sentences(2_000))]
+    wishes = [json.dumps({"message": text, "user_id": f"u{number}", "limit": 10}) for number, text in enumerate(titles.sentences(500))]
     title = str(titles.film(0)["title"])
 
-    def planned(name: str, contestant: Started, share: float, **options: Any) -> Path_:
+    def planned(name: str, contestant: Started, share: float, **options: Any) -> TimedPath:
         plan = Plan(url=contestant.url, requests=max(50, int(requests * share)), connections=CONNECTIONS, **options)
-        return Path_(name, contestant, plan)
+        return TimedPath(name, contestant, plan)
 
     found = [
         planned("bare get", bare, 1.0, paths=looked_up, least_bytes=300),
@@ -211,7 +211,9 @@ def nginx(stage: Stage, upstream: Started) -> Started | None:
         'proxy_set_header Connection ""; } } }\n',
         encoding="utf-8",
     )
-    return stage.start("nginx", [binary, "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")], port=port, ready="/api/movies/100/ott")
+    return stage.start(
+        "nginx", [binary, "-c", str(home / "nginx.conf"), "-e", str(home / "error.log")], port=port, ready="/api/movies/100/ott"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""The predecessor's way, rebuilt: FastAPI, an HTTP client for each call, a linear scan for each film. `python -m bench.predecessor PORT FILE LLM_URL`.
+"""The predecessor's way, rebuilt: FastAPI, an HTTP client for each call, a linear scan for each film.
 
-Runs in the bench's own environment (`scripts/bench/requirements.txt`), since the service needs none of these packages. FILE is a catalogue
+`python -m bench.predecessor PORT FILE LLM_URL`. Runs in the bench's own environment (`scripts/bench/requirements.txt`), since the service needs none of these packages. FILE is a catalogue
 of films in the form that both services read.
 """
 
@@ -54,5 +54,9 @@ def predecessor(films: list[dict[str, Any]], llm_url: str) -> FastAPI:
 if __name__ == "__main__":
     catalogue = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))["movies"]
     uvicorn.run(
-        predecessor(catalogue, f"{sys.argv[3]}/movie-recommend"), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", access_log=False
+        predecessor(catalogue, f"{sys.argv[3]}/movie-recommend"),
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        log_level="warning",
+        access_log=False,
     )

@@ -84,11 +84,11 @@ class Stage:
         command = [sys.executable, "-m", f"bench.{module}", str(port), *map(str, arguments)]
         return self.start(name, command, port=port, ready=ready, settings={"pythonpath": HERE.parent, **(settings or {})})
 
-    def service(self, name: str, *, ready: str = "/health/readiness", **settings: object) -> Started:
+    def service(self, name: str, **settings: object) -> Started:
         """Start `opuscine serve` on a free port, with an empty home and these settings by their names in lower case."""
         port = free_port()
         given = {"host": "127.0.0.1", "port": port, **settings}
-        return self.start(name, [sys.executable, "-m", "opuscine", "serve"], port=port, ready=ready, settings=given)
+        return self.start(name, [sys.executable, "-m", "opuscine", "serve"], port=port, ready="/health/readiness", settings=given)
 
     def close(self) -> None:
         """End what still runs."""
