@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -552,3 +553,29 @@ def test_real_films_in_english_with_the_other_sources_year_are_found(real_data: 
         wrong += bool(found) and found[0].film.ref.id != int(row["tmdb_id"])
     assert wrong == 0
     assert right > 0.98 * len(rows)
+
+
+SAID = st.builds(
+    Suggestion,
+    title=st.sampled_from(["코코", "Coco", "기생충", "코코 (2017)", "코코 ", "다른 제목"]),
+    original_title=st.sampled_from(["", "Coco", "코코", "기생충", "Coco (1999)"]),
+    year=st.sampled_from([None, 1999, 2016, 2017, 2018, 2019]),
+    kind=st.sampled_from([None, Kind.MOVIE, Kind.TV]),
+    id=st.sampled_from([1, 2, 3]),
+    release_date=st.sampled_from(["", "2017-01-12", "2009-01-01"]),
+)
+
+
+@given(SAID)
+def test_a_suggestion_word_for_word_comes_to_the_same_by_the_short_way(item: Suggestion) -> None:
+    """A space behind the title changes nothing of what it says, but it is not word for word any more."""
+    works = [
+        Film(TitleRef(Kind.MOVIE, 1), "코코", "Coco", release_date="2017-10-27"),
+        Film(TitleRef(Kind.TV, 1), "코코", "Coco Series", release_date="2018-01-01"),
+        Film(TitleRef(Kind.MOVIE, 2), "코코", "Coco avant Chanel", release_date="2009-04-22"),
+        Film(TitleRef(Kind.MOVIE, 3), "기생충", "", release_date="2019-05-30"),
+    ]
+    index = ListedTitles(works)
+    short, long = (ground([one], index, ids_trusted=True) for one in (item, replace(item, title=f"{item.title} ")))
+    assert [(found.film.ref, found.match) for found in short.films] == [(found.film.ref, found.match) for found in long.films]
+    assert short.rejected == long.rejected

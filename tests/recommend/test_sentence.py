@@ -43,6 +43,7 @@ class Titles:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.generation = "one"
 
     def get(self, ref: TitleRef) -> Film | None:
         """Return a work."""
@@ -180,3 +181,15 @@ def test_no_mixture_of_titles_breaks_the_reading(words: list[str]) -> None:
     sentence = reader().read(" ".join(words))
     shown = "".join((*sentence.intent.said, *sentence.intent.terms, *sentence.intent.unwanted_words))
     assert not set(shown) & set(TITLES)
+
+
+def test_a_message_is_read_once_for_each_generation() -> None:
+    titles = Titles()
+    sentences = reader(titles)
+    first = sentences.read("인셉션 같은 영화")
+    asked = titles.asked
+    assert sentences.read("인셉션 같은 영화") is first
+    assert titles.asked == asked
+    titles.generation = "two"
+    assert sentences.read("인셉션 같은 영화") == first
+    assert titles.asked == 2 * asked

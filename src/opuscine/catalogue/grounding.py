@@ -180,6 +180,8 @@ def _by_trusted_id(item: Suggestion, known: Mapping[TitleRef, Film], index: Titl
     An id unknown to the catalogue is not grounded by its title even where title and year agree with a work: both sides number by TMDB, so
     another number is another work, and what agrees is a namesake. The film stays unverified, and its links are looked up by its own id.
     """
+    if (same := _said_word_for_word(item, known)) is not None:
+        return _matched(same, MatchMethod.ID_AND_TITLE)
     clues = _clues(item)
     candidates = _candidates(clues, index)
     film = _work_of_id(item, known, {candidate.ref for candidate in candidates})
@@ -192,6 +194,23 @@ def _by_trusted_id(item: Suggestion, known: Mapping[TitleRef, Film], index: Titl
     if not itself.in_time and any(rival.years_apart is not None for rival in rivals):
         return None  # its title is shared, and the year is that of the other work
     return _matched(film, MatchMethod.ID_AND_TITLE)
+
+
+def _said_word_for_word(item: Suggestion, known: Mapping[TitleRef, Film]) -> Film | None:
+    """Return the work of the id whose title is the suggestion's, sign for sign, in its year: what all of the rest would come to as well.
+
+    That is how a server that knows our numbers answers, and it costs a tenth of folding titles and looking them up (measured).
+    """
+    refs = [ref for ref in _refs(item) if ref in known and item.kind in (None, ref.kind)]
+    if len(refs) != 1 or "(" in item.title or "[" in item.title or not item.title.isprintable():
+        return None
+    work = known[refs[0]]
+    if item.title != work.title or item.original_title not in ("", work.title, work.original_title):
+        return None
+    if "(" in item.original_title or "[" in item.original_title:
+        return None
+    year = _stated_year(item)
+    return work if year is None or work.year is None or abs(work.year - year) <= 1 else None
 
 
 def _work_of_id(item: Suggestion, known: Mapping[TitleRef, Film], named: set[TitleRef]) -> Film | None:

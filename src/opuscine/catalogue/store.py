@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,9 @@ _FOUND_PER_TERM = 300
 RANKED_TITLES = 400
 
 _REMEMBERED_COUNTS = 200
+# Looked up lately: about 1.5 kB a film, and 0.3 kB a key (most keys that are tried belong to no title).
+_KEPT_FILMS = 4_096
+_KEPT_KEYS = 16_384
 
 # Titles of one year that begin, or end, with the same letters. Far more than a year of the largest catalogues has.
 _SPELT_ALIKE = 500
@@ -99,7 +103,8 @@ class LinkRow(NamedTuple):
 class CatalogueReader:
     """Look up and search in one generation.
 
-    Look-ups by reference or key take about 10 µs and are meant for one thread, the loop's; `search` may run in several others.
+    Look-ups by reference or key take about 10 µs, or 0.3 µs for what was looked up lately, and are meant for one thread, the loop's;
+    `search` may run in several others.
     The file is mapped, so that its pages are shared by all workers; it is never written once it has its name.
     """
 
@@ -117,6 +122,8 @@ class CatalogueReader:
         self._holds = 0
         self._counts: dict[Filter, int] = {}
         self._retired = False
+        self._film_of = lru_cache(maxsize=_KEPT_FILMS)(self._read_film)
+        self._entries_of = lru_cache(maxsize=_KEPT_KEYS)(self._read_entries)
         try:
             self._connection = self._connect()
             (application,) = self._connection.execute("PRAGMA application_id").fetchone()
@@ -132,6 +139,9 @@ class CatalogueReader:
 
     def get(self, ref: TitleRef) -> Film | None:
         """Return a title, or None where there is none."""
+        return self._film_of(ref)
+
+    def _read_film(self, ref: TitleRef) -> Film | None:
         try:
             row = self._lookups.execute(_GET, (KIND_NUMBER[ref.kind], ref.id)).fetchone()
         except OverflowError:  # an id of more than 64 bits
@@ -169,6 +179,9 @@ class CatalogueReader:
 
     def titles_by_key(self, key: str) -> tuple[TitleEntry, ...]:
         """Return every work that has a title, original title or alias of this key (`titles.title_key`)."""
+        return self._entries_of(key)
+
+    def _read_entries(self, key: str) -> tuple[TitleEntry, ...]:
         try:
             rows = self._lookups.execute(_BY_KEY, (key,)).fetchall()
         except UnicodeEncodeError:  # a lone surrogate is in no title

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from opuscine.model import TitleRef
@@ -14,6 +15,9 @@ TitleRole = Literal["title", "original", "alias"]
 READ_LENGTH = 500
 """Characters of a title that are read. The longest film titles have some 250; more is no title, and NFKC is quadratic in
 runs of combining marks."""
+
+KEPT_KEYS = 4_096
+"""Titles whose key is remembered: models suggest, and sentences are made of, much the same words again and again."""
 
 FIRST_YEAR = 1870
 LAST_YEAR = 2100
@@ -78,6 +82,7 @@ class _Folding(dict[int, str | None]):
 _FOLDING = _Folding()
 
 
+@lru_cache(maxsize=KEPT_KEYS)
 def title_key(text: str) -> str:
     """Fold a title to what it has in common with its other spellings; two titles of equal key are the same words.
 
@@ -89,6 +94,7 @@ def title_key(text: str) -> str:
     return key_of(plain_title(text))
 
 
+@lru_cache(maxsize=KEPT_KEYS)
 def plain_title(text: str) -> str:
     """Return a title in one width and case, its article in front ("godfather, the"), its signs and spaces as they are."""
     read = _VULGAR_FRACTION.sub(" ", text[:READ_LENGTH].translate(_TRADE_SIGNS))
@@ -96,6 +102,7 @@ def plain_title(text: str) -> str:
     return with_article_in_front(_THOUSANDS_COMMA.sub("", unicodedata.normalize("NFKC", plain)))
 
 
+@lru_cache(maxsize=KEPT_KEYS)
 def key_of(plain: str) -> str:
     """Return the key of a title that `plain_title` has prepared."""
     text = plain.lstrip(_OPENING_SIGNS)

@@ -248,11 +248,12 @@ def _mode(meaning: Meaning, *, stem: bool) -> str:
     return "stem" if stem else ("mood" if meaning.mood else "")
 
 
-def tail_cuts(word: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def tail_cuts(word: str) -> tuple[str, ...]:
     """Return what may be left of a Korean word when particles and known words are taken off its end, longest first."""
     if not HANGUL.fullmatch(word) or len(word) > LONGEST_RUN:
-        return []
-    return [word[:cut] for cut in range(len(word) - 1, 0, -1) if _tail(word[cut:], "", Role.CONTENT) is not None]
+        return ()
+    return tuple(word[:cut] for cut in range(len(word) - 1, 0, -1) if _tail(word[cut:], "", Role.CONTENT) is not None)
 
 
 def _all_words() -> dict[str, Meaning]:

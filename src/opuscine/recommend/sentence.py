@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import Protocol
 
 from opuscine.catalogue.titles import TitleEntry, title_key
@@ -18,6 +19,8 @@ from opuscine.recommend.lexicon import HANGUL, TITLES, Role, fold, read_tokens, 
 WORDS = 40  # of a message that are looked at for a title
 TITLE_WORDS = 8  # longest run of words tried as a title
 LOOKUPS = 60  # titles tried for one message: about 10 µs each
+KEPT_SENTENCES = 1_024  # at most some 10 kB each: the longest message of the contract
+KEPT_WORDS = 4_096  # and short runs of them, whose reading is remembered: sentences are made of the same ones
 LEAST_SYLLABLES = 3  # of a title of one Korean word amid others: shorter ones are words first
 QUOTED = re.compile(
     "|".join(
@@ -31,6 +34,11 @@ EMPTY = {Role.IDLE, Role.PASSED}
 
 class TitleCatalogue(Protocol):
     """What is asked of the catalogue here."""
+
+    @property
+    def generation(self) -> str:
+        """Return the name of what is served now."""
+        ...
 
     def get(self, ref: TitleRef) -> Film | None:
         """Return a title."""
@@ -52,16 +60,23 @@ class Sentence:
 
 
 class SentenceReader:
-    """Read messages against the catalogue, so that the words of a title state nothing: "범죄도시" asks for no crime film."""
+    """Read messages against the catalogue, so that the words of a title state nothing: "범죄도시" asks for no crime film.
+
+    What was read lately is remembered: callers ask for page after page, and once more in the model's place; and many ask the same.
+    """
 
     def __init__(self, catalogue: TitleCatalogue, providers: ProviderTable, *, today: Callable[[], date]) -> None:
         """Take the titles, the providers' names, and the calendar that "올해" is read by."""
         self._catalogue = catalogue
         self._providers = providers
         self._today = today
+        self._read_lately = lru_cache(maxsize=KEPT_SENTENCES)(self._read)
 
     def read(self, message: str) -> Sentence:
         """Read a message. Never raises, whatever the text; takes a few milliseconds at most, whatever its length."""
+        return self._read_lately(message, self._catalogue.generation, self._today().year)
+
+    def _read(self, message: str, _generation: str, _year: int) -> Sentence:
         return _Reading(self._catalogue, self._intent).read(message)
 
     def _intent(self, text: str) -> Intent:
@@ -163,11 +178,13 @@ def _spellings(run: Sequence[str]) -> list[str]:
     return [" ".join((*run[:-1], tail)) for tail in tails]
 
 
+@lru_cache(maxsize=KEPT_WORDS)
 def _is_empty(word: str) -> bool:
     """Say whether a word says nothing that a title could be recognised by: "추천해줘", "영화"."""
     return all(token.role in EMPTY or token.states == {"kind"} for token in read_tokens(fold(word)))
 
 
+@lru_cache(maxsize=KEPT_WORDS)
 def _is_name(text: str) -> bool:
     """Say whether a run of words may be a title: one that only states genres, moods or the like is none."""
     return any(token.role is Role.UNKNOWN or "topic" in token.states for token in read_tokens(fold(text)))
@@ -180,5 +197,6 @@ def _is_long(text: str, word: str, place: int) -> bool:
     return place > 0 and word[:1].isupper() and len(text) > 1
 
 
+@lru_cache(maxsize=KEPT_WORDS)
 def _compares(word: str) -> bool:
     return any(token.role in {Role.LIKE_BEHIND, Role.LIKE_AHEAD} for token in read_tokens(fold(word)))
