@@ -1,8 +1,8 @@
 """The load generator: raw HTTP/1.1 over kept-alive connections, so that it costs little beside what it measures.
 
 Runs as a process of its own, `python -m bench.load`: reads the plan as one JSON object from its standard input and prints what came of it
-as one JSON object. In a closed loop each connection sends its next request when the answer is there; in an open loop requests leave at their own times, and what
-they wait for a free connection counts.
+as one JSON object. In a closed loop each connection sends its next request when the answer is there; in an open loop requests leave at
+their own times, and what they wait for a free connection counts.
 """
 
 from __future__ import annotations

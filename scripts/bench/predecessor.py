@@ -1,7 +1,7 @@
 """The predecessor's way, rebuilt: FastAPI, an HTTP client for each call, a linear scan for each film.
 
-`python -m bench.predecessor PORT FILE LLM_URL`. Runs in the bench's own environment (`scripts/bench/requirements.txt`), since the service needs none of these packages. FILE is a catalogue
-of films in the form that both services read.
+`python -m bench.predecessor PORT FILE LLM_URL`. Runs in the bench's own environment (`scripts/bench/requirements.txt`), since the service
+needs none of these packages. FILE is a catalogue of films in the form that both services read.
 """
 
 from __future__ import annotations
