@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 import pytest
@@ -61,3 +62,34 @@ def test_upstream_time_and_reserve_never_exceed_what_remains(budget_s: float, pa
     granted_s = deadline.for_upstream(limit_s)
     assert 0 <= granted_s <= limit_s
     assert granted_s == 0 or granted_s + deadline.reserve() <= deadline.remaining() + 1e-9
+
+
+async def test_a_block_ends_after_its_own_time() -> None:
+    with pytest.raises(TimeoutError):
+        async with Deadline(10.0).timeout(0.01):
+            await asyncio.get_running_loop().create_future()
+
+
+async def test_a_deadline_that_is_brought_forward_ends_every_block_within_it() -> None:
+    deadline = Deadline(1000.0)
+
+    async def waiting(limit_s: float) -> None:
+        async with deadline.timeout(limit_s):
+            await asyncio.get_running_loop().create_future()
+
+    tasks = [asyncio.create_task(waiting(limit_s)) for limit_s in (500.0, 900.0)]
+    await asyncio.sleep(0)
+    deadline.expire()
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [TimeoutError] * 2
+    assert (deadline.expired, deadline.remaining(), deadline.for_upstream(10.0)) == (True, 0.0, 0.0)
+
+
+async def test_what_was_over_before_is_left_alone_when_a_deadline_is_brought_forward() -> None:
+    deadline = Deadline(1000.0)
+    async with deadline.timeout(500.0):
+        pass
+    deadline.expire()
+    deadline.expire()
+    await asyncio.sleep(0.01)  # a block that were still bound would be cancelled here

@@ -149,3 +149,77 @@ async def test_a_call_that_cannot_even_begin_raises_to_its_caller() -> None:
     with pytest.raises(LookupError, match="no call"):
         await flights.run("key", broken)
     assert len(flights) == 0
+
+
+class Hurried(Call):
+    """A call that can be told to hurry: then it ends as `TimeoutError`, unless it is deaf."""
+
+    def __init__(self, *, deaf: bool = False) -> None:
+        super().__init__()
+        self.told = 0
+        self.deaf = deaf
+
+    def hurry(self) -> None:
+        self.told += 1
+        if not self.deaf:
+            self.ends.set_exception(TimeoutError("in a hurry"))
+
+
+def impatient(flights: SingleFlight[str, str], call: Hurried, wait_s: float | None) -> asyncio.Task[str]:
+    return asyncio.create_task(flights.run("key", call, wait_s=wait_s, hurry=call.hurry))
+
+
+async def test_a_caller_whose_time_is_up_leaves_the_others_waiting() -> None:
+    flights, call = SingleFlight[str, str](), Hurried()
+    patient, hasty = impatient(flights, call, None), impatient(flights, call, 0.01)
+    with pytest.raises(TimeoutError, match="this caller's time"):
+        await hasty
+    assert (call.told, call.cancelled) == (0, 0)
+    call.ends.set_result("answer")
+    assert await patient == "answer"
+    assert (flights.started, flights.joined) == (1, 1)
+
+
+async def test_when_the_last_ones_time_is_up_the_call_is_told_to_hurry_and_not_cancelled() -> None:
+    flights, call = SingleFlight[str, str](), Hurried()
+    outcomes = await asyncio.gather(*(impatient(flights, call, wait_s) for wait_s in (0.0, 0.01, 0.02)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [TimeoutError] * 3
+    assert "key" not in flights
+    await spin()
+    assert (call.told, call.cancelled) == (1, 0)
+
+
+async def test_when_the_last_one_is_cancelled_so_is_the_call_even_if_others_ran_out_of_time_before() -> None:
+    flights, call = SingleFlight[str, str](), Hurried()
+    hasty, leaving = impatient(flights, call, 0.0), impatient(flights, call, None)
+    await asyncio.wait({hasty})
+    leaving.cancel()
+    await spin()
+    assert (call.told, call.cancelled) == (0, 1)
+    assert isinstance(hasty.exception(), TimeoutError)
+
+
+async def test_who_comes_after_a_call_was_told_to_hurry_makes_a_new_one() -> None:
+    flights, call = SingleFlight[str, str](), Hurried(deaf=True)
+    await asyncio.wait({impatient(flights, call, 0.0)})
+    late = impatient(flights, call, None)
+    await spin()
+    assert call.made == 2
+    call.ends.set_result("answer")
+    assert await late == "answer"
+
+
+async def test_a_call_that_does_not_hurry_is_cancelled_in_the_end() -> None:
+    flights, call = SingleFlight[str, str](), Hurried(deaf=True)
+    await asyncio.wait({impatient(flights, call, 0.0)})
+    async with asyncio.timeout(10):
+        while not call.cancelled:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_call_that_knows_no_hurry_is_cancelled_when_time_is_up() -> None:
+    flights, call = SingleFlight[str, str](), Call()
+    with pytest.raises(TimeoutError):
+        await flights.run("key", call, wait_s=0.0)
+    await spin()
+    assert call.cancelled == 1

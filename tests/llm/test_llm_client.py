@@ -336,6 +336,37 @@ async def test_answers_that_become_slower_are_noticed_gradually(llm: LlmServer, 
     assert rig.breaker.fail_counter == 0
 
 
+async def expired(rig: Rig, llm: LlmServer, *, after_s: float) -> UpstreamError:
+    """Ask with plenty of time, bring the deadline forward a while after the question has arrived, and return the error."""
+    deadline = Deadline(100.0)
+    asking = asyncio.create_task(rig.client.recommend(ASK, deadline=deadline, headers={}))
+    await until(lambda: llm.in_flight > 0)
+    await asyncio.sleep(after_s)
+    deadline.expire()
+    with pytest.raises(UpstreamError) as failed:
+        await asyncio.wait_for(asking, 5)
+    return failed.value
+
+
+async def test_a_silent_server_is_counted_against_when_everyone_has_left_in_time(llm: LlmServer, rig: Rig) -> None:
+    """The deadline is brought forward inside of what the breaker guards, which therefore sees a timeout and no cancellation."""
+    llm.answer = hang()
+    for _ in range(3):
+        assert (await expired(rig, llm, after_s=0.0)).reason is DegradedReason.LLM_TIMEOUT
+        await until(lambda: not llm.in_flight)
+    assert not rig.breaker.closed
+    assert rig.limit.in_use == 0
+
+
+async def test_who_leave_sooner_than_answers_usually_come_say_nothing_of_the_server(llm: LlmServer, rig: Rig) -> None:
+    """How long was really waited counts, and not how long might have been."""
+    llm.next_answers = [slow(1.0)]
+    await rig.ask()
+    llm.answer = hang()
+    await expired(rig, llm, after_s=0.0)
+    assert (rig.breaker.closed, rig.breaker.fail_counter) == (True, 0)
+
+
 @pytest.mark.parametrize("answer", [hang(), drip()], ids=["head", "body"])
 async def test_a_cancelled_caller_ends_the_call_promptly_and_leaks_no_slot(llm: LlmServer, rig: Rig, answer: Behaviour) -> None:
     llm.answer = answer

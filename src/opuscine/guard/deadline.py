@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 
 class Deadline:
-    """Count down one request's time; every part that waits asks it how long it may."""
+    """Count down the time of one request, or of a call that several share; every part that waits asks it how long it may."""
 
-    __slots__ = ("_clock", "_ends_at", "budget_s")
+    __slots__ = ("_clock", "_ends_at", "_timeouts", "budget_s")
 
     def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Start now, `budget_s` seconds before the end.
@@ -22,6 +24,7 @@ class Deadline:
         self.budget_s = budget_s
         self._clock = clock
         self._ends_at = clock() + budget_s
+        self._timeouts: set[asyncio.Timeout] = set()
 
     @classmethod
     def after(cls, budget_s: float, *, started_at: float, clock: Callable[[], float] = time.monotonic) -> Deadline:
@@ -46,3 +49,25 @@ class Deadline:
     def for_upstream(self, limit_s: float) -> float:
         """Return the seconds an upstream call may take: its own limit or what remains less the reserve; 0.0 means don't call."""
         return max(0.0, min(limit_s, self.remaining() - self.reserve()))
+
+    @asynccontextmanager
+    async def timeout(self, limit_s: float) -> AsyncIterator[None]:
+        """Bound a block to `limit_s` seconds, as `asyncio.timeout` does, and to what `expire` leaves of them.
+
+        Raises:
+            TimeoutError: the seconds are over, or the deadline was brought forward.
+        """
+        async with asyncio.timeout(limit_s) as bound:
+            self._timeouts.add(bound)
+            try:
+                yield
+            finally:
+                self._timeouts.discard(bound)
+
+    def expire(self) -> None:
+        """Bring the end forward to now: blocks within `timeout` end as if their own time were up, and nothing further is begun."""
+        self._ends_at = min(self._ends_at, self._clock())
+        now = asyncio.get_running_loop().time()
+        for bound in self._timeouts:
+            if not bound.expired():
+                bound.reschedule(now)

@@ -215,10 +215,10 @@ class LlmClient:
             raise self._timed_out(granted_s)
         began = self._clock()
         try:
-            async with asyncio.timeout(granted_s):
+            async with deadline.timeout(granted_s):
                 reply = await self._answer(call, receive, began + granted_s, headers)
-        except TimeoutError:
-            raise self._timed_out(granted_s) from None
+        except TimeoutError:  # perhaps before its time, when nobody waits any more: judged by how long it was waited for
+            raise self._timed_out(min(granted_s, self._clock() - began)) from None
         self._learn_usual_time(self._clock() - began)
         return reply
 
