@@ -37,6 +37,7 @@ from opuscine.keys import (
     LLM_PROBE,
     OPENAPI,
     OTT,
+    PRESENTER,
     READ_LIMIT,
     READ_LIMITER,
     RECOMMEND_LIMIT,
@@ -60,10 +61,13 @@ from opuscine.ott.local import LocalTier
 from opuscine.ott.redis import RedisTier
 from opuscine.ott.repository import OttRepository
 from opuscine.ott.tier import OttTier
+from opuscine.presenter import AnswerPresenter
 from opuscine.providers.table import ProviderTable
+from opuscine.recommend.answer_cache import AnswerCache
 from opuscine.recommend.embedded import EmbeddedRecommender
 from opuscine.recommend.recommender import Recommender
 from opuscine.recommend.sentence import SentenceReader
+from opuscine.recommend.sifting import Sifter
 from opuscine.redis_gateway import RedisBudget, RedisGateway, RedisSettings
 from opuscine.settings import Settings
 
@@ -170,12 +174,20 @@ def resources(
             sentences = SentenceReader(catalogue, providers, today=lambda: utc_now().date())
             embedded = EmbeddedRecommender(catalogue, sentences)
             await embedded.prepare()
+            app[PRESENTER] = AnswerPresenter(lambda: catalogue.info.as_of)
             app[RECOMMENDER] = Recommender(
                 model=model,
-                titles=catalogue,
+                sifter=Sifter(catalogue, repository),
                 sentences=sentences,
                 embedded=embedded,
-                ott=repository,
+                cache=AnswerCache(
+                    settings.cache,
+                    generation=lambda: catalogue.info.generation,
+                    gateway=gateway,
+                    now=lambda: utc_now().timestamp(),
+                ),
+                presenter=app[PRESENTER],
+                generation=lambda: catalogue.info.generation,
                 settings=settings.recommend,
                 clock=clock,
             )

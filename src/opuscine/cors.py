@@ -8,7 +8,7 @@ import aiohttp_cors
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-READABLE = ("ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "WWW-Authenticate", "X-Request-Id")
+READABLE = ("Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "WWW-Authenticate", "X-Request-Id")
 SENDABLE = (
     *("Authorization", "Cache-Control", "Content-Type", "If-None-Match", "X-Api-Key", "X-Request-Id", "X-Request-Timeout-Ms"),
     *("traceparent", "tracestate"),

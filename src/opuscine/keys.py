@@ -19,6 +19,7 @@ from opuscine.limits import Limit
 from opuscine.llm.client import LlmClient
 from opuscine.ott.api_server import ApiServer
 from opuscine.ott.repository import OttRepository
+from opuscine.presenter import AnswerPresenter
 from opuscine.recommend.recommender import Recommender
 from opuscine.redis_gateway import RedisBudget, RedisGateway
 from opuscine.settings import Settings
@@ -50,6 +51,7 @@ RECOMMEND_LIMITER = web.AppKey("recommend_limiter", RateLimiter[RedisBudget])
 READ_LIMIT = web.AppKey("read_limit", Limit)
 RECOMMEND_LIMIT = web.AppKey("recommend_limit", Limit)
 RECOMMENDER = web.AppKey("recommender", Recommender)
+PRESENTER = web.AppKey("presenter", AnswerPresenter)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 OPENAPI = web.AppKey("openapi", bytes)
 UTC_NOW: web.AppKey[Callable[[], datetime]] = web.AppKey("utc_now", Callable)  # type: ignore[arg-type]  # a class is asked for, only for its repr

@@ -43,6 +43,17 @@ RATE_HEADERS = {
     "RateLimit": {"description": "What is left of the limit, and when it is whole again (IETF draft).", "schema": {"type": "string"}},
     "RateLimit-Policy": {"description": "The limit itself.", "schema": {"type": "string"}},
 }
+AGE = {
+    "description": "Seconds since the answer was made (RFC 9111); absent from one that was made for this request.",
+    "schema": {"type": "string"},
+}
+CACHE_CONTROL = {
+    "name": "Cache-Control",
+    "in": "header",
+    "required": False,
+    "description": "`no-cache`: an answer made anew, which replaces the one that is kept; `no-store`: made anew, and not kept (RFC 9111).",
+    "schema": {"type": "string"},
+}
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait, at most 2.", "schema": {"type": "string"}}}
 PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}}},
@@ -95,7 +106,11 @@ def describe(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "description": (operation.handler.__doc__ or operation.summary).strip(),
         "tags": [operation.tag],
-        "parameters": [*parameters(operation), *({"$ref": f"#/components/parameters/{name}"} for name in REQUEST_HEADERS)],
+        "parameters": [
+            *parameters(operation),
+            *([CACHE_CONTROL] if operation.cached else []),
+            *({"$ref": f"#/components/parameters/{name}"} for name in REQUEST_HEADERS),
+        ],
         "responses": dict(sorted(responses(operation).items())),
     }
     if operation.scope is not None:
@@ -133,6 +148,8 @@ def responses(operation: Operation) -> dict[str, Any]:
     headers = dict(ANSWER_HEADERS)
     if operation.scope in {"read", "recommend"}:
         headers |= RATE_HEADERS
+    if operation.cached:
+        headers["Age"] = AGE
     if operation.conditional:
         headers["ETag"] = {"description": "Entity tag for If-None-Match.", "schema": {"type": "string"}}
     answers: dict[str, Any] = {

@@ -27,5 +27,6 @@ class Operation:
     other_answers: tuple[int, ...] = ()  # further statuses that carry `answer`
     problems: tuple[int, ...] = ()  # statuses that carry a Problem, beside those that every operation may give
     streams: bool = False  # sends its answer as server-sent events to callers that accept them
+    cached: bool = False  # may answer with what was made for an earlier request, and heeds a caller's Cache-Control
     conditional: bool = False  # answers 304 to a matching If-None-Match
     examples: tuple[tuple[str, Any], ...] = ()

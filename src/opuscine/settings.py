@@ -99,6 +99,16 @@ class RecommendSettings:
     fallback: bool
     region: str
     cache_ttl_s: float
+    request_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """How answers are kept; 0 seconds keep none, 0 bytes none in the process."""
+
+    ttl_s: float
+    stale_ttl_s: float
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +223,13 @@ class Settings(BaseSettings):
         "Data",
     )
     cache_ttl: Annotated[float, Field(ge=0, le=86_400)] = setting(
-        300.0, "How long the films found for a message are kept, in seconds; 0 is off.", "0 to 86400", "Data"
+        300.0, "How long an answer of the model is kept and given again, in seconds; 0 is off.", "0 to 86400", "Data"
+    )
+    cache_stale_ttl: Annotated[float, Field(ge=0, le=86_400)] = setting(
+        3_600.0, "How long beyond `CACHE_TTL` it is kept for when the model fails, in seconds; 0 is off.", "0 to 86400", "Data"
+    )
+    cache_max_bytes: Annotated[int, Field(ge=0, le=4_294_967_296)] = setting(
+        33_554_432, "Memory for answers in each process, in bytes; 0 keeps them in Redis only.", "0 to 4294967296", "Data"
     )
     cache_miss_ttl: Annotated[float, Field(ge=0, le=86_400)] = setting(
         300.0, "How long it is remembered that nobody knows where a title streams, in seconds; 0 is off.", "0 to 86400", "Data"
@@ -384,7 +400,17 @@ class Settings(BaseSettings):
     @property
     def recommend(self) -> RecommendSettings:
         """Slice for the use case."""
-        return RecommendSettings(fallback=self.fallback == "on", region=self.region, cache_ttl_s=self.cache_ttl)
+        return RecommendSettings(
+            fallback=self.fallback == "on",
+            region=self.region,
+            cache_ttl_s=self.cache_ttl,
+            request_timeout_s=self.request_timeout,
+        )
+
+    @property
+    def cache(self) -> CacheSettings:
+        """Slice for the answers that are kept."""
+        return CacheSettings(ttl_s=self.cache_ttl, stale_ttl_s=self.cache_stale_ttl, max_bytes=self.cache_max_bytes)
 
     @property
     def requests(self) -> RequestSettings:

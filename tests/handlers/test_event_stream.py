@@ -40,7 +40,7 @@ async def test_comments_keep_a_waiting_stream_alive() -> None:
         yield Event("done", {})
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        return await send_events(request, events(), headers={}, heartbeat_s=0.01)
+        return await send_events(request, events(), headers=dict, heartbeat_s=0.01)
 
     app = web.Application()
     app.router.add_get("/", handler)

@@ -124,14 +124,15 @@ async def test_an_open_breaker_answers_without_touching_the_model_and_one_trial_
     assert (await timed(guarded, "또 다른 영화"))["data"]["source"] == "llm"
 
 
-async def test_the_callers_deadline_counts_and_the_rest_of_it_goes_upstream(guarded: Service, llm: LlmServer) -> None:
+async def test_the_callers_deadline_counts_and_the_rest_of_the_calls_own_goes_upstream(guarded: Service, llm: LlmServer) -> None:
+    """Who is in a hurry leaves the call in time; the call itself may have `REQUEST_TIMEOUT`, since others may join it."""
     llm.answer = hang()
     begun = time.monotonic()
     answer = await guarded.recommend(headers={"X-Request-Timeout-Ms": "300", "X-Request-Id": "call-7"})
     assert time.monotonic() - begun < 0.3 + TOLERANCE_S
     assert answer["data"]["degraded_reason"] == "llm_timeout"
     sent = llm.requests[-1].headers
-    assert 0 < int(sent["X-Request-Timeout-Ms"]) <= 240  # a fifth of the budget is kept back
+    assert 240 < int(sent["X-Request-Timeout-Ms"]) <= DEADLINE_S * 800  # a fifth of the budget is kept back
     assert sent["X-Request-Id"] == "call-7"
     assert len(sent["traceparent"]) == 55
 

@@ -83,7 +83,7 @@ async def test_a_thousand_who_wish_the_same_at_once_cost_one_call(service: Servi
 
 
 async def test_others_are_not_kept_waiting_by_one_in_a_hurry(service: Service, llm: LlmServer) -> None:
-    """The first caller has 0.2 s; another joins its call, sees it end too soon and asks again with the time it has."""
+    """The first caller has 0.2 s; another joins its call, which goes on when the first has left."""
     llm.answer = slow(0.6, paging)
     hurried = asyncio.create_task(service.recommend("아무 영화나", limit=LIMIT, headers={"X-Request-Timeout-Ms": "200"}))
     async with asyncio.timeout(5):
@@ -92,6 +92,7 @@ async def test_others_are_not_kept_waiting_by_one_in_a_hurry(service: Service, l
     patient = asyncio.create_task(page(service, 1))
     assert (await hurried)["data"]["degraded_reason"] == "llm_timeout"
     assert await patient == films_of(1)
+    assert len(llm.requests) == 1
 
 
 async def test_one_in_a_hurry_leaves_a_call_that_others_wait_for(service: Service, llm: LlmServer) -> None:

@@ -15,7 +15,12 @@ SAID = Recommendation(films=(), total=0, source=Source.LLM, method="llm")
 
 def films(numbers: Iterable[int]) -> tuple[RecommendedFilm, ...]:
     """Make films with these ids."""
-    return tuple(RecommendedFilm(Film(TitleRef(Kind.MOVIE, n), f"Film {n}"), Match(MatchMethod.ID, 1.0)) for n in numbers)
+    return tuple(RecommendedFilm(Film(ref(n), f"Film {n}"), Match(MatchMethod.ID, 1.0)) for n in numbers)
+
+
+def ref(number: int) -> TitleRef:
+    """Name the film of a number."""
+    return TitleRef(Kind.MOVIE, number)
 
 
 def ids(found: Iterable[RecommendedFilm] | None) -> list[int] | None:
@@ -25,68 +30,64 @@ def ids(found: Iterable[RecommendedFilm] | None) -> list[int] | None:
 
 def test_a_page_is_what_the_model_gave_for_it_each_film_once() -> None:
     pages = Pages(10)
-    pages.add(1, films([1, 2, 2, 3]))
-    assert ids(pages.page(1)) == [1, 2, 3]
-    assert pages.page(2) is None
+    assert ids(pages.add(1, films([1, 2, 2, 3]))) == [1, 2, 3]
+    assert pages.ready(2) is None
 
 
 def test_a_page_does_not_repeat_the_films_of_others() -> None:
     pages = Pages(3)
     pages.add(1, films([1, 2, 3]))
-    pages.add(2, films([3, 4, 1, 5]))
-    assert ids(pages.page(2)) == [4, 5]
+    assert ids(pages.add(2, films([3, 4, 1, 5]))) == [4, 5]
+    assert pages.elsewhere(2) == {ref(1): "Film 1", ref(2): "Film 2", ref(3): "Film 3"}
 
 
 def test_what_a_page_has_no_room_for_begins_the_next() -> None:
     pages = Pages(2)
-    pages.add(1, films([1, 2, 3, 4, 5]))
-    assert ids(pages.page(1)) == [1, 2]
-    assert ids(pages.page(2)) == [3, 4]
-    assert pages.page(3) is None  # one film is left, which does not fill it
-    pages.add(3, films([1, 6, 7]))
-    assert ids(pages.page(3)) == [5, 6]
+    assert ids(pages.add(1, films([1, 2, 3, 4, 5]))) == [1, 2]
+    assert ids(pages.ready(2)) == [3, 4]
+    assert pages.ready(3) is None  # one film is left, which does not fill it
+    assert ids(pages.add(3, films([1, 6, 7]))) == [5, 6]
 
 
 def test_pages_may_be_asked_for_in_any_order() -> None:
     pages = Pages(2)
-    pages.add(5, films([9, 10]))
-    pages.add(1, films([1, 9, 2]))
-    assert ids(pages.page(5)) == [9, 10]
-    assert ids(pages.page(1)) == [1, 2]
-    assert pages.page(3) is None
+    assert ids(pages.add(5, films([9, 10]))) == [9, 10]
+    assert ids(pages.add(1, films([1, 9, 2]))) == [1, 2]
+    assert pages.ready(3) is None
 
 
-def test_a_page_that_was_shown_stays_as_it_was() -> None:
+def test_a_page_that_is_asked_for_anew_takes_the_place_of_the_old_one() -> None:
     pages = Pages(2)
     pages.add(1, films([1, 2]))
-    pages.add(1, films([3, 4]))
-    assert ids(pages.page(1)) == [1, 2]
+    pages.add(2, films([3, 4]))
+    assert ids(pages.add(1, films([2, 3, 5]))) == [2, 5]
+    assert list(pages.elsewhere(3)) == [ref(2), ref(5), ref(3), ref(4)]
 
 
 def test_beyond_the_last_page_there_is_nothing_and_nobody_is_asked() -> None:
     pages = Pages(2, last=2)
     pages.add(1, films([1, 2]))
-    assert pages.page(2) is None
-    assert pages.page(3) == ()
+    assert pages.ready(2) is None
+    assert pages.ready(3) == ()
 
 
-def test_what_others_learnt_of_a_wish_is_taken_over() -> None:
-    ours, theirs = Pages(2), Pages(2)
-    theirs.add(1, films([1, 2]))
-    ours.take_over(theirs)
-    ours.add(2, films([2, 3]))
-    assert (ids(ours.page(1)), ids(ours.page(2))) == ([1, 2], [3])
+def test_what_others_gave_is_not_repeated_and_does_not_change_what_is_known() -> None:
+    pages = Pages(2)
+    pages.add(2, films([3, 4]))
+    pages.learn({1: {ref(1): "One"}, 2: {ref(9): "Nine"}})
+    assert pages.elsewhere(3) == {ref(1): "One", ref(3): "Film 3", ref(4): "Film 4"}
+    assert ids(pages.add(3, films([1, 5, 9]))) == [5, 9]
 
 
 def test_a_page_is_shown_with_all_films_known_and_where_it_comes_from() -> None:
     pages = Pages(2, said=SAID, total=100)
-    pages.add(1, films([1, 2, 3]))
-    assert pages.show(1, cached=False).total == 100
-    assert pages.show(1, cached=True).source is Source.CACHE
+    page = pages.add(1, films([1, 2, 3]))
+    assert pages.show(page, source=Source.LLM).total == 100
+    assert pages.show(page, source=Source.CACHE).source is Source.CACHE
     pages.total = 0
-    assert pages.show(1, cached=False).total == 3
+    assert pages.show(page, source=Source.LLM).total == 3
     with pytest.raises(ValueError, match="nothing was said"):
-        Pages(2).show(1, cached=False)
+        Pages(2).show((), source=Source.LLM)
 
 
 def test_pages_are_forgotten_after_their_time_counted_from_the_first() -> None:

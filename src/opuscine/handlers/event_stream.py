@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -40,14 +40,14 @@ def wants_events(request: web.Request) -> bool:
 
 
 async def send_events(
-    request: web.Request, events: AsyncGenerator[Event, None], *, headers: Mapping[str, str], heartbeat_s: float = HEARTBEAT_S
+    request: web.Request, events: AsyncGenerator[Event, None], *, headers: Callable[[], Mapping[str, str]], heartbeat_s: float = HEARTBEAT_S
 ) -> web.StreamResponse:
     """Send events as they come, with comments as heartbeats while there are none.
 
-    Until the first event (or heartbeat) nothing is sent, so that an error before it can still become an ordinary answer. A caller that
-    leaves cancels whatever the events come from.
+    Until the first event (or heartbeat) nothing is sent, so that an error before it can still become an ordinary answer; `headers` are
+    asked for then. A caller that leaves cancels whatever the events come from.
     """
-    response = web.StreamResponse(headers={**HEADERS, **headers})
+    response = web.StreamResponse(headers=HEADERS)
     number = 0
     async with aclosing(events):
         upcoming = asyncio.ensure_future(anext(events, None))
@@ -56,6 +56,7 @@ async def send_events(
                 done, _ = await asyncio.wait({upcoming}, timeout=heartbeat_s)
                 event = upcoming.result() if done else None
                 if not response.prepared:
+                    response.headers.update(headers())
                     await response.prepare(request)
                 if not done:
                     await response.write(b": waiting\n\n")

@@ -5,28 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from aiohttp import web
 
+from opuscine.codec import loads
 from opuscine.context import RequestContext
-from opuscine.contract import Asked, RecommendAnswer, RecommendRequest, fit, read_fields, show_films, show_recommendation
+from opuscine.contract import RecommendAnswer, RecommendRequest, read_fields, show_films
 from opuscine.handlers.answers import json_answer
+from opuscine.handlers.cache_control import read_cache_control
 from opuscine.handlers.event_stream import Event, send_events, wants_events
-from opuscine.keys import BODY, CATALOGUE, CONTEXT, RECOMMEND_LIMIT, RECOMMENDER, SETTINGS
-from opuscine.model import Recommendation
+from opuscine.keys import BODY, CONTEXT, PRESENTER, RECOMMEND_LIMIT, RECOMMENDER, SETTINGS
+from opuscine.model import DegradedReason, Source
 from opuscine.operations import Operation
-from opuscine.recommend.recommender import FilmFound, Finished, Said
+from opuscine.recommend.recommender import Answer, FilmFound, Finished, Said, Whole
 from opuscine.recommend.wish import Wish
 
 
 async def recommend(request: web.Request) -> web.StreamResponse:
     """Answer a wish with films and their links; a caller that accepts `text/event-stream` first gets each film as soon as it is known."""
-    begun = time.monotonic()
     context = request[CONTEXT]
     asked = read_fields(RecommendRequest, request[BODY])
     user = context.caller.user(asked.user_id)
     await request.app[RECOMMEND_LIMIT].admit(context, user)
+    wants = read_cache_control(request.headers.getall("Cache-Control", []))
     wish = Wish(
         message=asked.message,
         page=asked.page,
@@ -34,43 +35,58 @@ async def recommend(request: web.Request) -> web.StreamResponse:
         region=asked.region or request.app[SETTINGS].region,
         caller=context.caller.id,
         user=user,
-        fresh="no-cache" in request.headers.get("Cache-Control", "").lower(),
+        fresh=wants.fresh,
+        unkept=wants.unkept,
     )
     if wants_events(request):
-        return await send_events(request, events_of(request, wish, begun), headers=context.answer_headers())
-    found = await request.app[RECOMMENDER].recommend(wish, context.scope())
-    note(context, found)
-    return json_answer(fit(show(request, wish, found, begun)))
+        return await send_events(request, events_of(request, wish), headers=context.answer_headers)
+    answer = await request.app[RECOMMENDER].recommend(wish, context.scope())
+    note_answer(context, answer)
+    return json_answer(answer.body)
 
 
-async def events_of(request: web.Request, wish: Wish, begun: float) -> AsyncGenerator[Event, None]:
+async def events_of(request: web.Request, wish: Wish) -> AsyncGenerator[Event, None]:
     """Yield `movie` for each film, `message` for the explanation, and `done` with the rest of the answer."""
+    begun = time.monotonic()
     context = request[CONTEXT]
     events = request.app[RECOMMENDER].stream(wish, context.scope())
     async with aclosing(events):
         async for event in events:
             match event:
+                case Whole(answer):
+                    note_answer(context, answer)
+                    for part in parts_of(answer):
+                        yield part
                 case FilmFound(item):
                     yield Event("movie", show_films([item])[0])
                 case Said(text):
                     yield Event("message", {"text": text})
                 case Finished(rest):
-                    note(context, rest)
-                    body = show(request, wish, rest, begun)
+                    note(context, rest.source, rest.degraded_reason)
+                    body = request.app[PRESENTER].show(wish, rest, elapsed_s=time.monotonic() - begun)
                     yield Event("done", {name: value for name, value in body.items() if name != "movies"})
 
 
-def show(request: web.Request, wish: Wish, found: Recommendation, begun: float) -> dict[str, Any]:
-    """Show what was found under the contract."""
-    asked = Asked(message=wish.message, page=wish.page, limit=wish.limit, region=wish.region)
-    return show_recommendation(found, asked, as_of=request.app[CATALOGUE].info.as_of, elapsed_s=time.monotonic() - begun)
+def parts_of(answer: Answer) -> list[Event]:
+    """Take an answer apart into the events that it would have come as."""
+    body = loads(answer.body)
+    films = [Event("movie", movie) for movie in body.pop("movies")]
+    text = body["query_info"]["recommendation_explanation"]
+    return [*films, *([Event("message", {"text": text})] if text else []), Event("done", body)]
 
 
-def note(context: RequestContext, found: Recommendation) -> None:
+def note_answer(context: RequestContext, answer: Answer) -> None:
+    """Note for the log where the films come from, and for the caller how old they are (RFC 9111, section 5.1)."""
+    note(context, answer.source, answer.degraded_reason)
+    if answer.age_s is not None:
+        context.headers["Age"] = str(answer.age_s)
+
+
+def note(context: RequestContext, source: Source, degraded_reason: DegradedReason | None) -> None:
     """Note for the log where the films come from."""
-    context.notes["source"] = found.source.value
-    if found.degraded_reason is not None:
-        context.notes["degraded"] = found.degraded_reason.value
+    context.notes["source"] = source.value
+    if degraded_reason is not None:
+        context.notes["degraded"] = degraded_reason.value
 
 
 def recommend_operation(path: str, operation_id: str, summary: str) -> Operation:
@@ -86,6 +102,7 @@ def recommend_operation(path: str, operation_id: str, summary: str) -> Operation
         scope="recommend",
         body=RecommendRequest,
         streams=True,
+        cached=True,
         problems=(400, 408, 413, 415, 422, 429, 502, 503, 504),
     )
 

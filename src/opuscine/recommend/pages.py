@@ -1,74 +1,66 @@
-"""The films given for a wish, page by page, kept so that no page is asked for twice and none repeats another's film."""
+"""What has been given of a wish, page by page, so that no page repeats another's film and none is asked for that is there already."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from opuscine.model import Recommendation, RecommendedFilm, Source, TitleRef
 
+Given = Mapping[TitleRef, str]  # films of a page in their order, with their titles
+
 
 @dataclass(slots=True)
 class Pages:
-    """The pages known of one wish at one size. A page that is known stays as it was given."""
+    """The pages of one wish at one size: which films were given, and what is left over for pages that nobody has asked for yet."""
 
     limit: int
-    known: dict[int, tuple[RecommendedFilm, ...]] = field(default_factory=dict)
+    given: dict[int, Given] = field(default_factory=dict)
     surplus: dict[int, tuple[RecommendedFilm, ...]] = field(default_factory=dict)  # page -> films that the page before had no room for
     said: Recommendation | None = None  # what the model last said beside its films
     total: int = 0  # films that there are, as the model says
     last: int | None = None  # the last page that has films, once that is known
 
-    def page(self, number: int) -> tuple[RecommendedFilm, ...] | None:
-        """Return a page that can be given without the model, or None.
+    def ready(self, number: int) -> tuple[RecommendedFilm, ...] | None:
+        """Take a page that can be given without the model, or None: films left over fill it, or the model has no more."""
+        left_over = self.surplus.get(number, ())
+        if len(left_over) >= self.limit:
+            return self.add(number, ())
+        if self.last is not None and number > self.last and not left_over:
+            return ()
+        return None
 
-        It was given before, or the films left over from the page before it fill it, or the model has no more.
+    def elsewhere(self, number: int) -> dict[TitleRef, str]:
+        """Return every film given on other pages, in the order of the pages."""
+        return {ref: title for page in sorted(self.given) if page != number for ref, title in self.given[page].items()}
+
+    def add(self, number: int, found: Iterable[RecommendedFilm]) -> tuple[RecommendedFilm, ...]:
+        """Make a page of what was left over for it and of what the model gave, without films of other pages, and return it.
+
+        A page that was given before is replaced.
         """
-        if number not in self.known:
-            left_over = self.surplus.get(number, ())
-            if len(left_over) >= self.limit:
-                self._put(number, left_over)
-            elif self.last is not None and number > self.last and not left_over:
-                return ()
-        return self.known.get(number)
-
-    def given(self) -> dict[TitleRef, RecommendedFilm]:
-        """Return every film of every known page, in the order of the pages."""
-        return {item.film.ref: item for number in sorted(self.known) for item in self.known[number]}
-
-    def add(self, number: int, found: Iterable[RecommendedFilm]) -> None:
-        """Make a page of what the model gave for it, after what was left over; films of other pages are not repeated."""
-        if number in self.known:  # somebody else was quicker: what has been shown stays
-            return
-        elsewhere = self.given()
-        fresh = {item.film.ref: item for item in (*self.surplus.get(number, ()), *found) if item.film.ref not in elsewhere}
-        self._put(number, tuple(fresh.values()))
-
-    def take_over(self, other: Pages) -> None:
-        """Take the pages of another book of the same wish that are not known here; what was shown from it stays."""
-        self.known = {**other.known, **self.known} if other is not self else self.known
-
-    def films(self) -> int:
-        """Return how many films are held."""
-        return sum(map(len, (*self.known.values(), *self.surplus.values())))
-
-    def show(self, number: int, *, cached: bool) -> Recommendation:
-        """Show a known page, with what the model last said and the number of all films known."""
-        if self.said is None:
-            raise ValueError("pages of which nothing was said cannot be shown")
-        return replace(
-            self.said,
-            films=self.page(number) or (),
-            total=max(self.total, self.films()),
-            source=Source.CACHE if cached else Source.LLM,
-        )
-
-    def _put(self, number: int, films: tuple[RecommendedFilm, ...]) -> None:
-        self.known[number] = films[: self.limit]
-        self.surplus.pop(number, None)
+        elsewhere = self.elsewhere(number)
+        fresh = {item.film.ref: item for item in (*self.surplus.pop(number, ()), *found) if item.film.ref not in elsewhere}
+        films = tuple(fresh.values())
+        self.given[number] = {item.film.ref: item.film.title for item in films[: self.limit]}
         if films[self.limit :]:
             self.surplus[number + 1] = films[self.limit :]
+        return films[: self.limit]
+
+    def learn(self, given: Mapping[int, Given]) -> None:
+        """Take over what others know to have been given; what is known here stays."""
+        self.given = {**given, **self.given}
+
+    def films(self) -> int:
+        """Return how many films are known."""
+        return sum(map(len, (*self.given.values(), *self.surplus.values())))
+
+    def show(self, films: tuple[RecommendedFilm, ...], *, source: Source) -> Recommendation:
+        """Show a page, with what the model last said and the number of all films known."""
+        if self.said is None:
+            raise ValueError("pages of which nothing was said cannot be shown")
+        return replace(self.said, films=films, total=max(self.total, self.films()), source=source)
 
 
 class PageStore:

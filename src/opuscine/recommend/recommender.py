@@ -1,34 +1,38 @@
-"""The way of one wish: what is remembered ▸ the model ▸ grounding ▸ links; and the catalogue's own choice when the model can't."""
+"""The way of one wish: an answer that is kept ▸ a call under way ▸ the model ▸ an earlier answer ▸ the catalogue's own choice."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import structlog
-
-from opuscine.catalogue.grounding import TitleIndex, ground
 from opuscine.errors import UpstreamError
 from opuscine.guard.deadline import Deadline
 from opuscine.guard.single_flight import SingleFlight
-from opuscine.llm.ask import LlmAsk, LlmReply
-from opuscine.model import DegradedReason, Recommendation, RecommendedFilm, Source, Suggestion, TitleRef
-from opuscine.ott.repository import OttRepository
-from opuscine.recommend.constraints import constrain, streams_at
-from opuscine.recommend.embedded import EmbeddedRecommender
-from opuscine.recommend.intent import Intent
-from opuscine.recommend.metadata import read_metadata
-from opuscine.recommend.pages import Pages, PageStore
+from opuscine.model import DegradedReason, Recommendation, RecommendedFilm, Source, TitleRef
+from opuscine.recommend.answer_cache import AnswerCache
+from opuscine.recommend.embedded import HURRY_S, EmbeddedRecommender
+from opuscine.recommend.kept_answer import KeptAnswer
+from opuscine.recommend.model_recommender import Model, ModelRecommender
+from opuscine.recommend.pages import Given, PageStore
 from opuscine.recommend.sentence import SentenceReader
+from opuscine.recommend.sifting import Sifter
 from opuscine.recommend.wish import RequestScope, Wish
 from opuscine.settings import RecommendSettings
+from opuscine.telemetry.phases import Phases
 
-GIVEN_TITLES = 200  # titles named to the model so that it does not repeat them
-GRACE_S = 0.05  # by which a call may end before those who wait for it, so that the breaker sees a timeout and no cancellation
+GRACE_S = 0.05  # beyond the model's time in which what comes after its answer may still end
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as the bytes that are sent, and what is noted of it."""
+
+    body: bytes
+    source: Source
+    degraded_reason: DegradedReason | None = None
+    age_s: int | None = None  # None: made for this request
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,65 +56,68 @@ class Finished:
     rest: Recommendation
 
 
-RecommendationEvent = FilmFound | Said | Finished
-
-
 @dataclass(frozen=True, slots=True)
-class Sifted:
-    """What is left of suggestions, and what was given up: without a title of the catalogue, and by constraint."""
+class Whole:
+    """All of an answer at once; nothing comes before or after it."""
 
-    films: tuple[RecommendedFilm, ...] = ()
-    rejected: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    def plus(self, other: Sifted) -> Sifted:
-        """Return the sum of two parts of one reply."""
-        return Sifted(self.films + other.films, self.rejected + other.rejected, dict(Counter(self.dropped) + Counter(other.dropped)))
+    answer: Answer
 
 
-class Model(Protocol):
-    """What the use case needs of the LLM client."""
+RecommendationEvent = FilmFound | Said | Finished | Whole
 
-    async def recommend(self, ask: LlmAsk, *, deadline: Deadline, headers: Mapping[str, str]) -> LlmReply:
-        """Ask the model; raise UpstreamError whatever goes wrong."""
 
-    @property
-    def streams(self) -> bool:
-        """Say whether the model's protocol gives films one after the other."""
+class Presenter(Protocol):
+    """Who turns what was found into the bytes of an answer."""
 
-    def stream(self, ask: LlmAsk, *, deadline: Deadline, headers: Mapping[str, str]) -> AsyncGenerator[Suggestion | LlmReply, None]:
-        """Ask the model; yield each suggestion when it is complete, and last a reply with the rest. Raise as `recommend` does."""
+    def encode(self, wish: Wish, found: Recommendation, *, elapsed_s: float) -> bytes:
+        """Encode an answer."""
+
+    def encode_earlier(self, body: bytes, reason: DegradedReason) -> bytes:
+        """Encode an earlier answer anew, marked as given in the place of one that the model could not give."""
 
 
 class Recommender:
-    """Answer wishes. There is always an answer before the deadline, unless `FALLBACK=off` and the model failed."""
+    """Answer wishes. There is always an answer before the deadline, unless `FALLBACK=off` and the model failed.
+
+    Callers who wish the same at the same time share one call of the model, all the work after it, and the bytes it ends in. The call has
+    a deadline of its own; each caller leaves it at its own deadline, with an earlier answer or the catalogue's. One that asks for an
+    answer of its own (`Wish.own`) joins no call, and nobody joins its. Answers of the catalogue alone are cheap and not kept.
+    """
 
     def __init__(
         self,
         *,
         model: Model | None,
-        titles: TitleIndex,
+        sifter: Sifter,
         sentences: SentenceReader,
         embedded: EmbeddedRecommender,
-        ott: OttRepository,
+        cache: AnswerCache,
+        presenter: Presenter,
+        generation: Callable[[], str],
         settings: RecommendSettings,
         clock: Callable[[], float],
     ) -> None:
         """Take the parts; without a model the embedded recommender answers, and that is not a degraded answer."""
-        self._model = model
-        self._titles = titles
-        self._sentences = sentences
+        self._books = PageStore(ttl_s=settings.cache_ttl_s, clock=clock)
+        self._model = (
+            ModelRecommender(
+                model, sifter=sifter, sentences=sentences, books=self._books, earlier=self._given_earlier, generation=generation
+            )
+            if model
+            else None
+        )
+        self._sifter = sifter
         self._embedded = embedded
-        self._ott = ott
+        self._cache = cache
+        self._presenter = presenter
         self._settings = settings
-        self._pages = PageStore(ttl_s=settings.cache_ttl_s, clock=clock)
-        self._flights: SingleFlight[Hashable, Recommendation] = SingleFlight()
-        self._log = structlog.get_logger("opuscine.recommend")
+        self._clock = clock
+        self._flights: SingleFlight[Hashable, tuple[Answer, Phases]] = SingleFlight()
+        self._fallbacks: SingleFlight[Hashable, tuple[Answer, Phases]] = SingleFlight()
         self.fallbacks: dict[DegradedReason, int] = dict.fromkeys(DegradedReason, 0)
-        self.grounded: Counter[str] = Counter()  # suggestions by the method that tied them to the catalogue
-        self.rejected = 0
+        self.earlier: dict[DegradedReason, int] = dict.fromkeys(DegradedReason, 0)  # answers given though expired
 
-    async def recommend(self, wish: Wish, scope: RequestScope) -> Recommendation:
+    async def recommend(self, wish: Wish, scope: RequestScope) -> Answer:
         """Return one page of films with their links.
 
         Raises:
@@ -118,218 +125,187 @@ class Recommender:
             CatalogueUnavailableError: there is no catalogue to ground in.
         """
         if self._model is None:
-            with scope.phases.phase("catalogue"):
-                found = await self._embedded.recommend(wish, deadline=scope.deadline)
-        else:
-            found = await self._from_model(self._model, wish, scope)
-        with scope.phases.phase("ott"):
-            return await self._join(found, wish.region, scope)
-
-    def stats(self) -> dict[str, Any]:
-        """Return what the administration shows of this part."""
-        return {
-            "kept_wishes": len(self._pages),
-            "asking": len(self._flights),
-            "grounded": dict(self.grounded),
-            "rejected": self.rejected,
-            "fallbacks": {reason.value: count for reason, count in self.fallbacks.items() if count},
-        }
+            return await self._from_catalogue(wish, scope)
+        key = self._cache.key(wish)
+        if not wish.own and (kept := self._cache.here(key)) is not None:
+            return self._as_kept(kept)
+        try:
+            return await self._shared_call(self._model, wish, key, scope)
+        except UpstreamError as error:
+            return await self._instead(wish, key, error, scope)
 
     async def stream(self, wish: Wish, scope: RequestScope) -> AsyncGenerator[RecommendationEvent, None]:
         """Yield each film of a page with its links as soon as it is known, then what is said of them, then the rest of the answer.
 
-        When the model dies midway its films so far stand, fallback films follow, and the end says why.
+        What is there as a whole comes as a whole: an answer that is kept, the catalogue's, or one of a call under way. When the model dies
+        midway its films so far stand, fallback films follow, and the end says why.
 
         Raises:
             UpstreamError: before the first event, as `recommend` does.
         """
-        pages = self._pages_of(wish)
-        if self._model is None or not self._model.streams or pages.page(wish.page) is not None:
-            found = await self.recommend(wish, scope)
-            for item in found.films:
-                yield FilmFound(item)
-        else:
-            shown: list[RecommendedFilm] = []
-            try:
-                with scope.phases.phase("llm"):
-                    async for item in self._stream_films(self._model, wish, pages, scope):
-                        shown.append(item)
-                        yield FilmFound(item)
-                found = pages.show(wish.page, cached=False)
-            except UpstreamError as error:
-                if not self._settings.fallback and not shown:
-                    raise
-                found = await self._fallback(wish, error.reason, (*pages.given(), *(item.film.ref for item in shown)), scope)
-                found = await self._join(replace(found, films=found.films[: wish.limit - len(shown)]), wish.region, scope)
-                for item in found.films:
-                    yield FilmFound(item)
-        if found.explanation:
-            yield Said(found.explanation)
-        yield Finished(found)
-
-    async def _from_model(self, model: Model, wish: Wish, scope: RequestScope) -> Recommendation:
-        pages = self._pages_of(wish)
-        if pages.page(wish.page) is not None:
-            return pages.show(wish.page, cached=True)
+        key = self._cache.key(wish)
+        model = self._model
+        if model is None or not model.streams or (not wish.own and key in self._flights):
+            yield Whole(await self.recommend(wish, scope))
+            return
+        if not wish.own and (kept := self._cache.here(key) or await self._cache.elsewhere(key, scope.redis_budget)) is not None:
+            yield Whole(self._as_kept(kept))
+            return
+        shown: list[RecommendedFilm] = []
+        rest: Recommendation | None = None
         try:
             with scope.phases.phase("llm"):
-                return await self._asked_once(model, wish, scope)
+                async with aclosing(model.stream(wish, scope)) as parts:
+                    async for part in parts:
+                        if isinstance(part, Recommendation):
+                            rest = part
+                            self._keep(wish, key, part, scope.deadline)
+                        else:
+                            shown.append(part)
+                            yield FilmFound(part)
         except UpstreamError as error:
-            if not self._settings.fallback:
-                raise
-            with scope.phases.phase("catalogue"):
-                return await self._fallback(wish, error.reason, tuple(pages.given()), scope)
+            if not shown:
+                yield Whole(await self._instead(wish, key, error, scope))
+                return
+            rest = await self._fallback_films(wish, error.reason, tuple(item.film.ref for item in shown), scope)
+            self.fallbacks[error.reason] += 1
+            rest = replace(rest, films=rest.films[: wish.limit - len(shown)])
+            for item in rest.films:
+                yield FilmFound(item)
+        if rest is not None and rest.explanation:
+            yield Said(rest.explanation)
+        if rest is not None:
+            yield Finished(rest)
 
-    async def _asked_once(self, model: Model, wish: Wish, scope: RequestScope) -> Recommendation:
+    def stats(self) -> dict[str, Any]:
+        """Return what the administration shows of this part."""
+        return {
+            "kept_wishes": len(self._books),
+            "asking": len(self._flights),
+            "asked": self._flights.started,
+            "joined": self._flights.joined,
+            "grounded": dict(self._sifter.grounded),
+            "rejected": self._sifter.rejected,
+            "fallbacks": {reason.value: count for reason, count in self.fallbacks.items() if count},
+            "earlier": {reason.value: count for reason, count in self.earlier.items() if count},
+            "cache": self._cache.stats(),
+        }
+
+    async def _shared_call(self, model: ModelRecommender, wish: Wish, key: bytes, scope: RequestScope) -> Answer:
         """Ask the model, or wait for its answer to somebody who wishes the same at the same moment.
 
-        The call runs under the deadline of whoever was first. One who has more time than that asks again when it ends too soon; one who
-        has less leaves when its own is up.
+        Raises:
+            UpstreamError: the model failed, or this caller's time is up.
         """
-        if wish.fresh:
-            return await self._ask_model(model, wish, scope)
-        key, deadline = (_key(wish), wish.page), scope.deadline
-        while True:
-            joined = key in self._flights
-            try:
-                async with asyncio.timeout(deadline.for_upstream(deadline.budget_s) + min(GRACE_S, deadline.reserve() / 4)):
-                    return await self._flights.run(key, lambda: self._ask_model(model, wish, scope))
-            except TimeoutError:
-                raise UpstreamError("the deadline came before the model's answer", reason=DegradedReason.LLM_TIMEOUT) from None
-            except UpstreamError as error:
-                if not (joined and error.reason is DegradedReason.LLM_TIMEOUT and deadline.remaining() > deadline.reserve()):
-                    raise
+        deadline = Deadline(self._settings.request_timeout_s, self._clock)
+        mine = scope.deadline
+        try:
+            return await self._share(
+                self._flights,
+                object() if wish.own else key,
+                lambda phases: self._call(model, wish, key, replace(scope, deadline=deadline, phases=phases)),
+                scope,
+                wait_s=mine.for_upstream(mine.budget_s) + min(GRACE_S, mine.reserve() / 4),
+                hurry=deadline.expire,
+            )
+        except TimeoutError:
+            raise UpstreamError("the deadline came before the model's answer", reason=DegradedReason.LLM_TIMEOUT) from None
 
-    async def _ask_model(self, model: Model, wish: Wish, scope: RequestScope) -> Recommendation:
-        """Ask for a page and remember it.
+    async def _call(self, model: ModelRecommender, wish: Wish, key: bytes, scope: RequestScope) -> Answer:
+        """Make the answer that all who share a call are given."""
+        if not wish.own and (kept := await self._cache.elsewhere(key, scope.redis_budget)) is not None:
+            return self._as_kept(kept)
+        begun = self._clock()
+        found = await model.recommend(wish, scope)
+        self._keep(wish, key, found, scope.deadline)
+        return self._show(wish, found, begun)
+
+    async def _instead(self, wish: Wish, key: bytes, error: UpstreamError, scope: RequestScope) -> Answer:
+        """Give an earlier answer in the model's place, or else films of the catalogue.
 
         Raises:
-            UpstreamError: the model failed, or gave nothing that can be shown.
+            UpstreamError: `FALLBACK` is off.
         """
-        pages = self._pages_of(wish)
-        reply = await model.recommend(_ask(wish, pages), deadline=scope.deadline, headers=scope.headers)
-        intent = self._sentences.read(wish.message).intent
-        sifted = await self._sift(reply.suggestions, intent, wish.region, scope, ids_trusted=reply.ids_trusted)
-        self._remember(wish, pages, reply, sifted, sifted.films)
-        return pages.show(wish.page, cached=False)
-
-    async def _stream_films(self, model: Model, wish: Wish, pages: Pages, scope: RequestScope) -> AsyncGenerator[RecommendedFilm, None]:
-        """Yield the films of a streamed reply, each with its links, at most as many as are asked for; what is beyond is kept."""
-        intent = self._sentences.read(wish.message).intent
-        counted = Sifted()
-        found: dict[TitleRef, RecommendedFilm] = {}
-        given = pages.given()
-        async with aclosing(model.stream(_ask(wish, pages), deadline=scope.deadline, headers=scope.headers)) as parts:
-            async for part in parts:
-                suggestions = part.suggestions if isinstance(part, LlmReply) else (part,)
-                trusted = isinstance(part, LlmReply) and part.ids_trusted
-                sifted = await self._sift(suggestions, intent, wish.region, scope, ids_trusted=trusted)
-                counted = counted.plus(sifted)
-                fresh = {item.film.ref: item for item in sifted.films if item.film.ref not in given and item.film.ref not in found}
-                room = max(0, wish.limit - len(found))
-                found |= fresh
-                if isinstance(part, LlmReply):
-                    self._remember(wish, pages, part, counted, found.values())
-                for item in await self._with_links(list(fresh.values())[:room], wish.region, scope):
-                    yield item
-
-    def _pages_of(self, wish: Wish) -> Pages:
-        """Return what is remembered of a wish, or an empty book for it."""
-        return (None if wish.fresh else self._pages.get(_key(wish))) or Pages(wish.limit)
-
-    def _remember(self, wish: Wish, pages: Pages, reply: LlmReply, sifted: Sifted, films: Iterable[RecommendedFilm]) -> None:
-        """Add a page and what the model said of it, and keep the book unless it is empty.
-
-        Raises:
-            UpstreamError: there is nothing to show, though the model neither asks back nor has come to its end.
-        """
-        if not wish.fresh and (kept := self._pages.get(_key(wish))) is not None:
-            pages.take_over(kept)
-        shown_before = bool(pages.given())
-        pages.add(wish.page, films)
-        empty = not pages.known[wish.page]
-        pages.total = max(pages.total, reply.total_results or 0)
-        if reply.total_pages is not None:
-            pages.last = max(reply.total_pages, 0)
-        elif empty and shown_before:
-            pages.last = wish.page - 1
-        ended = pages.last is not None and wish.page > pages.last
-        if empty and not reply.asks_back and not (ended and wish.page > 1):
-            del pages.known[wish.page]
-            raise UpstreamError("no film of the reply could be grounded and fits the message", reason=DegradedReason.LLM_EMPTY)
-        pages.said = _recommendation(reply, sifted)
-        if pages.films():
-            self._pages.keep(_key(wish), pages)
-
-    async def _fallback(self, wish: Wish, reason: DegradedReason, given: tuple[TitleRef, ...], scope: RequestScope) -> Recommendation:
-        """Choose from the catalogue in the model's place, without repeating what it gave before it failed."""
+        if not self._settings.fallback:
+            raise error
+        reason = error.reason
+        if not wish.own and (kept := await self._cache.last_resort(key, scope.redis_budget)) is not None:
+            if self._cache.is_fresh(kept):  # another process had more luck
+                return self._as_kept(kept)
+            self.earlier[reason] += 1
+            return replace(self._as_kept(kept), body=self._presenter.encode_earlier(kept.body, reason), degraded_reason=reason)
         self.fallbacks[reason] += 1
-        return await self._embedded.recommend(wish, reason=reason, given=given, deadline=scope.deadline)
-
-    async def _sift(
-        self, suggestions: Sequence[Suggestion], intent: Intent, region: str, scope: RequestScope, *, ids_trusted: bool
-    ) -> Sifted:
-        """Ground suggestions and hold the films to what the sentence states."""
-        grounded = ground(suggestions, self._titles, ids_trusted=ids_trusted)
-        self.grounded.update(item.match.method.value for item in grounded.films)
-        self.rejected += grounded.rejected
-        if grounded.rejected_titles:
-            self._log.debug("suggestions rejected", count=grounded.rejected, titles=grounded.rejected_titles)
-        constrained = constrain(grounded.films, intent)
-        fitting, dropped = constrained.films, constrained.dropped
-        if intent.provider_ids:
-            joined = await self._with_links(fitting, region, scope)
-            fitting = tuple(item for item in joined if item.film.ref in intent.named or streams_at(item, intent.provider_ids))
-            dropped = {**dropped, "provider": len(joined) - len(fitting)}
-        return Sifted(fitting, grounded.rejected, dropped)
-
-    async def _join(self, found: Recommendation, region: str, scope: RequestScope) -> Recommendation:
-        """Give each film of a page its links."""
-        return replace(found, films=await self._with_links(found.films, region, scope))
-
-    async def _with_links(self, films: Sequence[RecommendedFilm], region: str, scope: RequestScope) -> tuple[RecommendedFilm, ...]:
-        """Join links to films; a film whose links nobody knows keeps none."""
-        places = await self._ott.find_many(
-            [item.film.ref for item in films], region, budget=scope.redis_budget, deadline=scope.deadline, headers=scope.headers
+        hurried = scope.deadline.remaining() < HURRY_S  # those get a plainer list, which is not for the others
+        return await self._share(
+            self._fallbacks,
+            object() if wish.own else (key, reason, hurried),
+            lambda phases: self._fallback(wish, reason, replace(scope, phases=phases)),
+            scope,
         )
-        return tuple(replace(item, links=places[item.film.ref].links) for item in films)
 
+    async def _fallback(self, wish: Wish, reason: DegradedReason, scope: RequestScope) -> Answer:
+        begun = self._clock()
+        return self._show(wish, await self._fallback_films(wish, reason, (), scope), begun)
 
-def _recommendation(reply: LlmReply, sifted: Sifted) -> Recommendation:
-    """Read what a model says beside its films."""
-    said = read_metadata(reply.query_metadata, reply.conversation)
-    return Recommendation(
-        films=(),
-        total=0,
-        source=Source.LLM,
-        method=said.method,
-        rejected=sifted.rejected,
-        confidence=said.confidence,
-        reasoning=" ".join(filter(None, [said.reasoning, _said_dropped(sifted.dropped)])),
-        explanation=said.explanation,
-        intent_analysis=said.intent_analysis,
-        follow_up=said.follow_up,
-        parameters=said.parameters,
-        conversation=said.conversation,
-        processing_ms=said.processing_ms,
-    )
+    async def _fallback_films(self, wish: Wish, reason: DegradedReason, shown: tuple[TitleRef, ...], scope: RequestScope) -> Recommendation:
+        """Choose from the catalogue in the model's place, without repeating what it gave before it failed."""
+        with scope.phases.phase("catalogue"):
+            given = (*(await self._model.given(wish, scope)), *shown) if self._model else shown
+            found = await self._embedded.recommend(wish, reason=reason, given=given, deadline=scope.deadline)
+        return await self._join(found, wish, scope)
 
+    async def _from_catalogue(self, wish: Wish, scope: RequestScope) -> Answer:
+        """Answer where there is no model."""
+        begun = self._clock()
+        with scope.phases.phase("catalogue"):
+            found = await self._embedded.recommend(wish, deadline=scope.deadline)
+        return self._show(wish, await self._join(found, wish, scope), begun)
 
-def _said_dropped(dropped: Mapping[str, int]) -> str:
-    """Say how many of the model's films contradicted the sentence, by constraint."""
-    broken = ", ".join(f"{name} {count}" for name, count in dropped.items() if count)
-    return f"[dropped for what the message states: {broken}]" if broken else ""
+    async def _join(self, found: Recommendation, wish: Wish, scope: RequestScope) -> Recommendation:
+        with scope.phases.phase("ott"):
+            return replace(found, films=await self._sifter.with_links(found.films, wish.region, scope))
 
+    async def _share(
+        self,
+        flights: SingleFlight[Hashable, tuple[Answer, Phases]],
+        key: Hashable,
+        make: Callable[[Phases], Coroutine[Any, Any, Answer]],
+        scope: RequestScope,
+        *,
+        wait_s: float | None = None,
+        hurry: Callable[[], None] | None = None,
+    ) -> Answer:
+        """Make an answer with phases of its own, or wait for the one being made; either way its time is noted for this request."""
 
-def _key(wish: Wish) -> tuple[str, str | None, str, str, int]:
-    return (wish.caller, wish.user, wish.message, wish.region, wish.limit)
+        async def call() -> tuple[Answer, Phases]:
+            phases = Phases(self._clock)
+            return await make(phases), phases
 
+        joined = key in flights
+        begun = self._clock()
+        try:
+            answer, phases = await flights.run(key, call, wait_s=wait_s, hurry=hurry)
+        except (TimeoutError, UpstreamError):
+            scope.phases.add("llm", self._clock() - begun)
+            raise
+        for name, seconds in {"shared": self._clock() - begun}.items() if joined else phases.seconds.items():
+            scope.phases.add(name, seconds)
+        return answer
 
-def _ask(wish: Wish, pages: Pages) -> LlmAsk:
-    return LlmAsk(
-        message=wish.message,
-        user_id=wish.user,
-        page=wish.page,
-        limit=wish.limit,
-        given_titles=tuple(item.film.title for item in pages.given().values())[-GIVEN_TITLES:],
-    )
+    def _show(self, wish: Wish, found: Recommendation, begun: float) -> Answer:
+        body = self._presenter.encode(wish, found, elapsed_s=self._clock() - begun)
+        return Answer(body, found.source, found.degraded_reason)
+
+    def _as_kept(self, kept: KeptAnswer) -> Answer:
+        return Answer(kept.body, Source.CACHE, age_s=self._cache.age_s(kept))
+
+    def _keep(self, wish: Wish, key: bytes, found: Recommendation, deadline: Deadline) -> None:
+        """Keep an answer of the model that has films and was not hurried: what is joined after the time is up may lack links."""
+        if wish.unkept or not found.films or found.degraded_reason or deadline.expired or not self._cache.on:
+            return
+        body = self._presenter.encode(wish, replace(found, source=Source.CACHE), elapsed_s=0.0)
+        self._cache.keep(key, body, {item.film.ref: item.film.title for item in found.films})
+
+    async def _given_earlier(self, wish: Wish, numbers: Sequence[int], scope: RequestScope) -> Mapping[int, Given]:
+        """Find what was given on pages of a wish that this process has not answered, or has forgotten."""
+        return await self._cache.given({number: replace(wish, page=number) for number in numbers}, scope.redis_budget)

@@ -20,7 +20,13 @@ class Wish:
     region: str
     caller: str = ""
     user: str | None = None
-    fresh: bool = False  # the caller wants nothing that is remembered (`Cache-Control: no-cache`)
+    fresh: bool = False  # the caller wants nothing that was made for an earlier request (`Cache-Control: no-cache`)
+    unkept: bool = False  # nor may anything of it be remembered (`no-store`)
+
+    @property
+    def own(self) -> bool:
+        """Say whether the answer must be made for this request alone: it is looked up nowhere and shared with nobody."""
+        return self.fresh or self.unkept
 
 
 @dataclass(frozen=True, slots=True)

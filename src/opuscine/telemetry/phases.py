@@ -24,7 +24,11 @@ class Phases:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + self._clock() - begun
+            self.add(name, self._clock() - begun)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add seconds that were measured elsewhere."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def server_timing(self, total_s: float) -> str:
         """Write the phases as a `Server-Timing` value in milliseconds (W3C Server Timing)."""
