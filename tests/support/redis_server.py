@@ -149,7 +149,7 @@ class RedisServer:
         self.kill()
         self.start()
 
-    def command(self, *words: str | int) -> Any:
+    def command(self, *words: str | bytes | int) -> Any:
         """Send one command on a connection of its own, past the code under test, and return the reply (bytes, int, list, None)."""
         with contextlib.closing(self._connection()) as connection:
             reader = hiredis.Reader()
@@ -400,7 +400,7 @@ def _cluster_info(node: RedisServer) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
-def _ask(connection: socket.socket, reader: hiredis.Reader, *words: str | int) -> Any:
+def _ask(connection: socket.socket, reader: hiredis.Reader, *words: str | bytes | int) -> Any:
     connection.sendall(hiredis.pack_command(words))  # type: ignore[arg-type]  # its stub asks for a tuple of one
     while (reply := reader.gets()) is False:
         data = connection.recv(65536)

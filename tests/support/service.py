@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,10 @@ async def _body(response: aiohttp.ClientResponse, status: int) -> dict[str, Any]
 
 @asynccontextmanager
 async def running(cache_dir: Path, **settings: Any) -> AsyncIterator[Service]:
-    """Run the service on a free port; settings are given by their names in lower case."""
+    """Run the service on a free port; settings are given by their names in lower case, and `utc_now` where a test has a clock."""
+    utc_now: Callable[[], datetime] = settings.pop("utc_now", lambda: datetime.now(UTC))
     given = Settings(_env_file=None, host="127.0.0.1", port=0, cache_dir=cache_dir, drain_timeout=1.0, **settings)
-    app = create_app(given)
+    app = create_app(given, utc_now=utc_now)
     runner = make_runner(app, given)
     await runner.setup()
     try:

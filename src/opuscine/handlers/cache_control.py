@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 # A directive is a token, perhaps with an argument that is a token or a quoted string, in which commas are no separators.
-_DIRECTIVE = re.compile(r"""[\s,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:=("(?:[^"\\]|\\.)*"?|[^\s,]*))?[^,]*""")
+_DIRECTIVE = re.compile(r"""(?:^|,)\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:=("(?:[^"\\]|\\.)*"?|[^\s,]*))?[^,]*""")
 
 
 class CacheWishes(NamedTuple):

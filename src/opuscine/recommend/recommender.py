@@ -203,7 +203,7 @@ class Recommender:
             return await self._share(
                 self._flights,
                 object() if wish.own else key,
-                lambda phases: self._call(model, wish, key, replace(scope, deadline=deadline, phases=phases)),
+                lambda phases: self._call(model, wish, key, scope.for_call(deadline, phases)),
                 scope,
                 wait_s=mine.for_upstream(mine.budget_s) + min(GRACE_S, mine.reserve() / 4),
                 hurry=deadline.expire,
@@ -235,13 +235,18 @@ class Recommender:
             self.earlier[reason] += 1
             return replace(self._as_kept(kept), body=self._presenter.encode_earlier(kept.body, reason), degraded_reason=reason)
         self.fallbacks[reason] += 1
-        hurried = scope.deadline.remaining() < HURRY_S  # those get a plainer list, which is not for the others
-        return await self._share(
-            self._fallbacks,
-            object() if wish.own else (key, reason, hurried),
-            lambda phases: self._fallback(wish, reason, replace(scope, phases=phases)),
-            scope,
-        )
+        left_s = scope.deadline.remaining()
+        hurried = left_s < HURRY_S  # those get a plainer list, which is not for the others
+        try:
+            return await self._share(
+                self._fallbacks,
+                object() if wish.own else (key, reason, hurried),
+                lambda phases: self._fallback(wish, reason, replace(scope, phases=phases)),
+                scope,
+                wait_s=left_s / 2,
+            )
+        except TimeoutError:  # whoever was first has more time to search than this caller
+            return await self._fallback(wish, reason, scope)
 
     async def _fallback(self, wish: Wish, reason: DegradedReason, scope: RequestScope) -> Answer:
         begun = self._clock()
@@ -286,7 +291,7 @@ class Recommender:
         try:
             answer, phases = await flights.run(key, call, wait_s=wait_s, hurry=hurry)
         except (TimeoutError, UpstreamError):
-            scope.phases.add("llm", self._clock() - begun)
+            scope.phases.add("llm" if flights is self._flights else "catalogue", self._clock() - begun)
             raise
         for name, seconds in {"shared": self._clock() - begun}.items() if joined else phases.seconds.items():
             scope.phases.add(name, seconds)

@@ -37,3 +37,8 @@ class RequestScope:
     redis_budget: RedisBudget | None = None  # None: its own for each use
     headers: Mapping[str, str] = field(default_factory=dict)
     phases: Phases = field(default_factory=Phases)
+
+    def for_call(self, deadline: Deadline, phases: Phases) -> RequestScope:
+        """Return the scope of a call that others may share: it has a deadline and phases of its own."""
+        budget = self.redis_budget.under(deadline) if self.redis_budget else None
+        return RequestScope(deadline, budget, self.headers, phases)

@@ -1,0 +1,152 @@
+"""Who wish the same at the same moment share one call: each leaves it at its own deadline, and nobody's leaving is the others' loss."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from opuscine.keys import LLM_BREAKER, RECOMMENDER
+from support.completions import completion, films
+from support.door import eventually
+from support.llm_server import LlmServer, garbage, hang, reply, slow
+from support.service import Service, running
+
+CALLERS = 1_000
+
+
+@pytest.fixture
+async def llm() -> AsyncIterator[LlmServer]:
+    async with LlmServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def service(llm: LlmServer, compiled: Path) -> AsyncIterator[Service]:
+    async with running(compiled, llm_server_url=llm.url, request_timeout=30.0, llm_breaker_failures=2) as started:
+        yield started
+
+
+async def counts(service: Service) -> dict[str, Any]:
+    stats: dict[str, Any] = (await service.get("/admin/stats"))["recommend"]
+    return stats
+
+
+async def until(condition: Any, *, what: str) -> None:
+    async def true() -> bool:
+        return bool(condition())
+
+    await eventually(true, what=what)
+
+
+async def test_a_thousand_who_wish_the_same_cost_one_call_and_one_piece_of_work_though_fifty_leave(
+    service: Service, llm: LlmServer
+) -> None:
+    """Every one of the 950 gets the very same bytes, among them the time that making them took."""
+    release = asyncio.Event()
+
+    async def when_told(request: Any) -> Any:
+        await release.wait()
+        return await reply()(request)
+
+    llm.answer = when_told
+    recommender = service.app[RECOMMENDER]
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as crowd:
+
+        async def call() -> bytes:
+            async with crowd.post(f"{service.url}/recommend", json={"message": "영화"}) as response:
+                assert response.status == 200
+                return await response.read()
+
+        calls = [asyncio.create_task(call()) for _ in range(CALLERS)]
+        await until(lambda: recommender.stats()["joined"] == CALLERS - 1, what="everyone waits for the one call")
+        for leaving in calls[:50]:
+            leaving.cancel()
+        await asyncio.gather(*calls[:50], return_exceptions=True)
+        release.set()
+        answers = await asyncio.gather(*calls[50:])
+    assert len(answers) == CALLERS - 50
+    assert len(set(answers)) == 1
+    assert b'"source":"llm"' in answers[0]
+    assert len(llm.requests) == 1
+    stats = await counts(service)
+    assert (stats["asked"], stats["grounded"], stats["cache"]["process"]["stored"]) == (1, {"id+title": 1}, 1)
+
+
+async def test_the_call_has_the_whole_time_whoever_was_first(service: Service, llm: LlmServer) -> None:
+    llm.answer = slow(0.6)
+    hurried = asyncio.create_task(service.recommend("영화", headers={"X-Request-Timeout-Ms": "250"}))
+    await until(lambda: llm.in_flight, what="the call is under way")
+    patient = asyncio.create_task(service.recommend("영화"))
+    assert (await hurried)["data"]["degraded_reason"] == "llm_timeout"
+    assert (await patient)["data"]["source"] == "llm"
+    assert len(llm.requests) == 1
+    assert 20_000 < int(llm.requests[0].headers["X-Request-Timeout-Ms"]) <= 29_500
+
+
+async def test_when_all_leave_at_their_deadlines_the_call_ends_and_the_breaker_learns_of_it(service: Service, llm: LlmServer) -> None:
+    """The callers' 300 ms are up long before the call's own 30 s: the silence counts all the same, once a call."""
+    llm.answer = hang()
+    breaker = service.app[LLM_BREAKER]
+    for number in (1, 2):
+        begun = time.monotonic()
+        answers = await asyncio.gather(
+            *(service.recommend(f"영화 {number}", headers={"X-Request-Timeout-Ms": ms}) for ms in ("300", "250", "200"))
+        )
+        assert time.monotonic() - begun < 2.0
+        assert [answer["data"]["degraded_reason"] for answer in answers] == ["llm_timeout"] * 3
+        assert all(answer["movies"] for answer in answers)
+        await until(lambda: not llm.in_flight, what="the call has ended")
+        await until(lambda number=number: breaker.fail_counter == number or not breaker.closed, what="the breaker has learnt")
+    assert len(llm.requests) == 2
+    assert (await service.recommend("영화"))["data"]["degraded_reason"] == "breaker_open"
+
+
+async def test_when_all_disconnect_the_call_is_cancelled_and_says_nothing_of_the_model(service: Service, llm: LlmServer) -> None:
+    llm.answer = hang()
+    calls = [asyncio.create_task(service.recommend("영화")) for _ in range(5)]
+    await until(lambda: llm.in_flight and service.app[RECOMMENDER].stats()["joined"] == 4, what="all wait for one call")
+    for call in calls:
+        call.cancel()
+    await until(lambda: llm.abandoned == 1, what="the call is given up")
+    assert service.app[LLM_BREAKER].fail_counter == 0
+    assert service.app[RECOMMENDER].stats()["asking"] == 0
+
+
+async def test_a_failed_call_costs_one_search_for_all_who_waited(service: Service, llm: LlmServer) -> None:
+    llm.answer = slow(0.3, garbage())
+    bodies = await asyncio.gather(*(service.recommend("2019년 한국 스릴러") for _ in range(40)))
+    assert len(llm.requests) == 1
+    assert {body["data"]["degraded_reason"] for body in bodies} == {"llm_bad_reply"}
+    assert len({body["query_info"]["proxy_processing_time_seconds"] for body in bodies}) < 5
+    assert (await counts(service))["fallbacks"] == {"llm_bad_reply": 40}
+
+
+async def test_who_wants_a_new_answer_joins_no_call_and_nobody_joins_theirs(service: Service, llm: LlmServer) -> None:
+    llm.answer = slow(0.4)
+    calls = [asyncio.create_task(service.recommend("영화"))]
+    await until(lambda: llm.in_flight == 1, what="the first call is under way")
+    calls.append(asyncio.create_task(service.recommend("영화", headers={"Cache-Control": "no-cache"})))
+    await until(lambda: llm.in_flight == 2, what="its own call is under way")
+    calls.append(asyncio.create_task(service.recommend("영화")))
+    answers = await asyncio.gather(*calls)
+    assert [answer["data"]["source"] for answer in answers] == ["llm"] * 3
+    assert len(llm.requests) == 2
+
+
+async def test_a_stream_waits_for_a_call_that_is_under_way(service: Service, llm: LlmServer, compiled: Path) -> None:
+    async with running(compiled, llm_server_url=llm.url, llm_protocol="openai", llm_model="m") as streaming:
+        llm.answer = slow(0.3, completion(films(("기생충", 2019))))
+        call = asyncio.create_task(streaming.recommend("영화"))
+        await until(lambda: llm.in_flight, what="the call is under way")
+        headers = {"Accept": "text/event-stream"}
+        async with streaming.caller.post(f"{streaming.url}/recommend", json={"message": "영화"}, headers=headers) as response:
+            text = await response.text()
+        assert text.count("event: movie") == len((await call)["movies"]) == 1
+        assert "event: done" in text
+    assert len(llm.requests) == 1
