@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from opuscine.keys import LLM_BREAKER, RECOMMENDER
-from support.completions import completion, films
+from support.completions import completion, films, streamed
 from support.door import eventually
 from support.llm_server import LlmServer, garbage, hang, reply, slow
 from support.service import Service, running
@@ -150,3 +150,85 @@ async def test_a_stream_waits_for_a_call_that_is_under_way(service: Service, llm
         assert text.count("event: movie") == len((await call)["movies"]) == 1
         assert "event: done" in text
     assert len(llm.requests) == 1
+
+
+@pytest.fixture
+async def streaming(llm: LlmServer, compiled: Path) -> AsyncIterator[Service]:
+    async with running(compiled, llm_server_url=llm.url, llm_protocol="openai", llm_model="m") as started:
+        yield started
+
+
+def following(service: Service, **headers: str) -> Any:
+    """Ask for events."""
+    named = {"Accept": "text/event-stream", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return service.caller.post(f"{service.url}/recommend", json={"message": "영화"}, headers=named)
+
+
+async def first_film(response: aiohttp.ClientResponse) -> bytes:
+    return await asyncio.wait_for(response.content.readuntil(b"\n\n"), 5)
+
+
+async def test_streams_share_a_call_and_each_gets_every_film_as_it_comes(streaming: Service, llm: LlmServer) -> None:
+    """One begins the call, one joins it after the first film, one waits for the whole of it, and one leaves."""
+    gate = asyncio.Event()
+    text = films(("기생충", 2019), ("센과 치히로의 행방불명", 2001))
+    llm.answer = streamed([text[: len(text) - 30], text[len(text) - 30 :]], gate=gate)
+    async with following(streaming) as one:
+        first = await first_film(one)
+        assert "기생충" in first.decode()
+        async with following(streaming) as late, following(streaming) as leaving:
+            assert await first_film(late) == await first_film(leaving) == first
+            leaving.close()
+            whole = asyncio.create_task(streaming.recommend("영화"))
+            await until(lambda: streaming.app[RECOMMENDER].stats()["joined"] == 3, what="all share the one call")
+            assert not gate.is_set()
+            gate.set()
+            rest, rest_late = await one.content.read(), await late.content.read()
+    assert rest.count(b"event: movie") == rest_late.count(b"event: movie") == 1
+    assert b"event: done" in rest
+    assert b"event: done" in rest_late
+    assert [movie["title"] for movie in (await whole)["movies"]] == ["기생충", "센과 치히로의 행방불명"]
+    assert len(llm.requests) == 1
+    assert (await counts(streaming))["cache"]["process"]["stored"] == 1
+
+
+async def test_one_who_began_a_stream_and_left_leaves_it_to_the_others(streaming: Service, llm: LlmServer) -> None:
+    gate = asyncio.Event()
+    text = films(("기생충", 2019), ("센과 치히로의 행방불명", 2001))
+    llm.answer = streamed([text[: len(text) - 30], text[len(text) - 30 :]], gate=gate)
+    async with following(streaming) as one, following(streaming) as other:
+        await first_film(one)
+        await first_film(other)
+        one.close()
+        gate.set()
+        assert b"event: done" in await other.content.read()
+    assert (len(llm.requests), llm.abandoned) == (1, 0)
+
+
+async def test_a_call_that_breaks_midway_leaves_every_stream_with_its_films_and_the_catalogues(streaming: Service, llm: LlmServer) -> None:
+    gate = asyncio.Event()
+    text = films(("기생충", 2019), ("센과 치히로의 행방불명", 2001))
+    llm.answer = streamed([text[: len(text) - 30], text[len(text) - 30 : len(text) - 20]], gate=gate, then_cut=True)
+    async with following(streaming) as one, following(streaming) as other:
+        firsts = await first_film(one), await first_film(other)
+        gate.set()
+        for first, response in zip(firsts, (one, other), strict=True):
+            text = (first + await response.content.read()).decode()
+            assert text.count("496243") == 1
+            assert text.count("event: movie") > 2
+            assert '"degraded":true' in text
+    assert (await counts(streaming))["cache"]["process"]["stored"] == 0
+    assert streaming.app[RECOMMENDER].stats()["asking"] == 0
+
+
+async def test_a_stream_of_its_own_is_shared_with_nobody(streaming: Service, llm: LlmServer) -> None:
+    gate = asyncio.Event()
+    text = films(("기생충", 2019), ("센과 치히로의 행방불명", 2001))
+    llm.answer = streamed([text[: len(text) - 30], text[len(text) - 30 :]], gate=gate)
+    async with following(streaming) as one, following(streaming, Cache_Control="no-cache") as own:
+        await first_film(one)
+        await first_film(own)
+        gate.set()
+        assert b'"source":"llm"' in await one.content.read()
+        assert b'"source":"llm"' in await own.content.read()
+    assert len(llm.requests) == 2

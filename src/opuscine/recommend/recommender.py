@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 from opuscine.errors import UpstreamError
 from opuscine.guard.deadline import Deadline
 from opuscine.guard.single_flight import SingleFlight
+from opuscine.guard.tape import Tape
 from opuscine.model import DegradedReason, Recommendation, RecommendedFilm, Source, TitleRef
 from opuscine.recommend.answer_cache import AnswerCache
 from opuscine.recommend.embedded import HURRY_S, EmbeddedRecommender
@@ -63,6 +65,7 @@ class Whole:
     answer: Answer
 
 
+Part = RecommendedFilm | Recommendation  # of a call that gives films one after the other; the last is the whole
 RecommendationEvent = FilmFound | Said | Finished | Whole
 
 
@@ -114,6 +117,7 @@ class Recommender:
         self._clock = clock
         self._flights: SingleFlight[Hashable, tuple[Answer, Phases]] = SingleFlight()
         self._fallbacks: SingleFlight[Hashable, tuple[Answer, Phases]] = SingleFlight()
+        self._tapes: dict[Hashable, Tape[Part]] = {}  # of calls under way that somebody follows
         self.fallbacks: dict[DegradedReason, int] = dict.fromkeys(DegradedReason, 0)
         self.earlier: dict[DegradedReason, int] = dict.fromkeys(DegradedReason, 0)  # answers given though expired
 
@@ -137,38 +141,39 @@ class Recommender:
     async def stream(self, wish: Wish, scope: RequestScope) -> AsyncGenerator[RecommendationEvent, None]:
         """Yield each film of a page with its links as soon as it is known, then what is said of them, then the rest of the answer.
 
-        What is there as a whole comes as a whole: an answer that is kept, the catalogue's, or one of a call under way. When the model dies
-        midway its films so far stand, fallback films follow, and the end says why.
+        Streams share calls with each other and with those who wait for the whole. What is there as a whole comes as a whole: an answer
+        that is kept, or the catalogue's. When the model dies midway its films so far stand, fallback films follow, and the end says why.
 
         Raises:
             UpstreamError: before the first event, as `recommend` does.
         """
-        key = self._cache.key(wish)
         model = self._model
-        if model is None or not model.streams or (not wish.own and key in self._flights):
+        if model is None or not model.streams:
             yield Whole(await self.recommend(wish, scope))
             return
-        if not wish.own and (kept := self._cache.here(key) or await self._cache.elsewhere(key, scope.redis_budget)) is not None:
+        key = self._cache.key(wish)
+        if not wish.own and (kept := self._cache.here(key)) is not None:
             yield Whole(self._as_kept(kept))
             return
         shown: list[RecommendedFilm] = []
         rest: Recommendation | None = None
         try:
-            with scope.phases.phase("llm"):
-                async with aclosing(model.stream(wish, scope)) as parts:
-                    async for part in parts:
-                        if isinstance(part, Recommendation):
-                            rest = part
-                            self._keep(wish, key, part, scope.deadline)
-                        else:
-                            shown.append(part)
-                            yield FilmFound(part)
+            async with aclosing(self._followed_call(model, wish, key, scope)) as parts:
+                async for part in parts:
+                    if isinstance(part, Answer):
+                        yield Whole(part)
+                        return
+                    if isinstance(part, Recommendation):
+                        rest = part
+                    else:
+                        shown.append(part)
+                        yield FilmFound(part)
         except UpstreamError as error:
             if not shown:
                 yield Whole(await self._instead(wish, key, error, scope))
                 return
-            rest = await self._fallback_films(wish, error.reason, tuple(item.film.ref for item in shown), scope)
             self.fallbacks[error.reason] += 1
+            rest = await self._fallback_films(wish, error.reason, tuple(item.film.ref for item in shown), scope)
             rest = replace(rest, films=rest.films[: wish.limit - len(shown)])
             for item in rest.films:
                 yield FilmFound(item)
@@ -197,28 +202,75 @@ class Recommender:
         Raises:
             UpstreamError: the model failed, or this caller's time is up.
         """
-        deadline = Deadline(self._settings.request_timeout_s, self._clock)
+        return await self._shared(model, wish, key, object() if wish.own else key, scope)
+
+    async def _followed_call(
+        self, model: ModelRecommender, wish: Wish, key: bytes, scope: RequestScope
+    ) -> AsyncGenerator[RecommendedFilm | Recommendation | Answer, None]:
+        """Do the same, and yield the films as they come and last the rest; or the answer alone where the call gives no single films.
+
+        Raises:
+            UpstreamError: as `_shared_call`, before or after the first film.
+        """
+        flight: Hashable = object() if wish.own else key
+        tape = self._tapes.setdefault(flight, Tape())
+        call = asyncio.create_task(self._shared(model, wish, key, flight, scope))
+        try:
+            async with aclosing(tape.follow(call)) as parts:
+                async for part in parts:
+                    yield part
+            answer = call.result()
+            if not tape.items:
+                yield answer
+        finally:
+            call.cancel()
+            await asyncio.wait({call})
+            if not call.cancelled():
+                call.exception()  # nobody may be left to ask for it
+            if flight not in self._flights:
+                self._tapes.pop(flight, None)
+
+    async def _shared(self, model: ModelRecommender, wish: Wish, key: bytes, flight: Hashable, scope: RequestScope) -> Answer:
         mine = scope.deadline
+        granted_s = mine.for_upstream(mine.budget_s)
+        if granted_s <= 0 and flight not in self._flights:
+            raise UpstreamError("there is no time to ask the model", reason=DegradedReason.LLM_TIMEOUT)
+        deadline = Deadline(self._settings.request_timeout_s, self._clock)
         try:
             return await self._share(
                 self._flights,
-                object() if wish.own else key,
-                lambda phases: self._call(model, wish, key, scope.for_call(deadline, phases)),
+                flight,
+                lambda phases: self._call(model, wish, key, flight, scope.for_call(deadline, phases)),
                 scope,
-                wait_s=mine.for_upstream(mine.budget_s) + min(GRACE_S, mine.reserve() / 4),
+                wait_s=granted_s + min(GRACE_S, mine.reserve() / 4),
                 hurry=deadline.expire,
             )
         except TimeoutError:
             raise UpstreamError("the deadline came before the model's answer", reason=DegradedReason.LLM_TIMEOUT) from None
 
-    async def _call(self, model: ModelRecommender, wish: Wish, key: bytes, scope: RequestScope) -> Answer:
-        """Make the answer that all who share a call are given."""
-        if not wish.own and (kept := await self._cache.elsewhere(key, scope.redis_budget)) is not None:
-            return self._as_kept(kept)
-        begun = self._clock()
-        found = await model.recommend(wish, scope)
-        self._keep(wish, key, found, scope.deadline)
-        return self._show(wish, found, begun)
+    async def _call(self, model: ModelRecommender, wish: Wish, key: bytes, flight: Hashable, scope: RequestScope) -> Answer:
+        """Make the answer that all who share a call are given, film by film if somebody follows it."""
+        try:
+            if not wish.own and (kept := await self._cache.elsewhere(key, scope.redis_budget)) is not None:
+                return self._as_kept(kept)
+            begun = self._clock()
+            tape = self._tapes.get(flight)
+            found = await model.recommend(wish, scope) if tape is None else await self._record(model, wish, scope, tape)
+            self._keep(wish, key, found, scope.deadline)
+            return self._show(wish, found, begun)
+        finally:
+            self._tapes.pop(flight, None)
+
+    async def _record(self, model: ModelRecommender, wish: Wish, scope: RequestScope, tape: Tape[Part]) -> Recommendation:
+        """Put every film of a page on a tape as soon as it is known, and last the whole of it, which is returned."""
+        with scope.phases.phase("llm"):
+            async with aclosing(model.stream(wish, scope)) as parts:
+                async for part in parts:
+                    tape.add(part)
+        whole = tape.items[-1]
+        if not isinstance(whole, Recommendation):
+            raise TypeError("a stream of films must end with the whole of them")
+        return whole
 
     async def _instead(self, wish: Wish, key: bytes, error: UpstreamError, scope: RequestScope) -> Answer:
         """Give an earlier answer in the model's place, or else films of the catalogue.
