@@ -273,3 +273,26 @@ def test_the_key_is_not_in_what_settings_show() -> None:
     settings = Settings(_env_file=None, llm_api_key="sk-secret")
     assert "sk-secret" not in repr(settings)
     assert "sk-secret" not in repr(settings.llm)
+
+
+async def test_a_stream_begins_with_what_the_page_before_had_no_room_for(service: Service, llm: LlmServer) -> None:
+    """The model names three films for pages of two: the third opens the second page, and a page that is full asks nobody."""
+    llm.answer = completion(films(PARASITE, SPIRITED_AWAY, ("인터스텔라", 2014)))
+    assert [data["title"] for name, data in await stream(service, "영화", limit=2) if name == "movie"] == [
+        "기생충",
+        "센과 치히로의 행방불명",
+    ]
+    llm.answer = completion(films(PARASITE, ("듄", 2021)))
+    second = [data["title"] for name, data in await stream(service, "영화", limit=2, page=2) if name == "movie"]
+    assert second[0] == "인터스텔라"
+    assert "기생충" not in second
+    assert len(llm.requests) == 2
+
+
+async def test_a_stream_of_films_left_over_asks_nobody(service: Service, llm: LlmServer) -> None:
+    llm.answer = completion(films(PARASITE, SPIRITED_AWAY))
+    first, second = [
+        [data["title"] for name, data in await stream(service, "영화", limit=1, page=page) if name == "movie"] for page in (1, 2)
+    ]
+    assert (first, second) == (["기생충"], ["센과 치히로의 행방불명"])
+    assert len(llm.requests) == 1
