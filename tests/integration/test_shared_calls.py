@@ -232,3 +232,38 @@ async def test_a_stream_of_its_own_is_shared_with_nobody(streaming: Service, llm
         assert b'"source":"llm"' in await one.content.read()
         assert b'"source":"llm"' in await own.content.read()
     assert len(llm.requests) == 2
+
+
+async def test_a_call_that_all_have_left_gives_nothing_to_those_who_come_next(streaming: Service, llm: LlmServer) -> None:
+    """Callers come and go in quick succession; whoever stays gets one whole answer, each film once."""
+    text = films(("기생충", 2019), ("센과 치히로의 행방불명", 2001))
+    llm.answer = streamed([text[: len(text) - 30], text[len(text) - 30 :]], gate=(gate := asyncio.Event()))
+    for _ in range(5):
+        async with following(streaming) as leaving:
+            await first_film(leaving)
+            leaving.close()
+        async with following(streaming) as staying:
+            first = await first_film(staying)
+            staying.close()
+    async with following(streaming) as last:
+        first = await first_film(last)
+        gate.set()
+        whole = (first + await last.content.read()).decode()
+    assert (whole.count("event: movie"), whole.count("event: done")) == (2, 1)
+
+
+async def test_without_time_for_the_model_it_is_not_asked(compiled: Path, llm: LlmServer) -> None:
+    """Of 0.1 s a body that drips leaves nothing."""
+    async with running(compiled, llm_server_url=llm.url, request_timeout=0.1) as service:
+
+        async def dripping() -> AsyncIterator[bytes]:
+            yield b'{"message": '
+            await asyncio.sleep(0.15)
+            yield '"영화"}'.encode()
+
+        headers = {"Content-Type": "application/json"}
+        async with service.caller.post(f"{service.url}/recommend", data=dripping(), headers=headers) as response:
+            body = await response.json()
+        assert body["data"]["degraded_reason"] == "llm_timeout"
+        assert body["movies"]
+    assert not llm.requests

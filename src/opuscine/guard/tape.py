@@ -15,6 +15,7 @@ class Tape(Generic[T]):
     def __init__(self) -> None:
         """Start with nothing recorded."""
         self.items: list[T] = []
+        self.followed = False  # whether somebody wants single items, for the call to look at
         self._more = asyncio.Event()
 
     def add(self, item: T) -> None:

@@ -91,7 +91,9 @@ class AnswerCache:
         kept, tier = self._usable(self._here.get(key)), self.process
         if kept is None:
             kept, tier = (await self._read([key], budget)).get(key), self.redis
-        if kept is not None:
+        if kept is not None and self.is_fresh(kept):
+            tier.hits += 1
+        elif kept is not None:
             tier.stale += 1
         return kept
 

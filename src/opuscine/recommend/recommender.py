@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable, Mappi
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from opuscine.errors import UpstreamError
 from opuscine.guard.deadline import Deadline
@@ -117,7 +118,7 @@ class Recommender:
         self._clock = clock
         self._flights: SingleFlight[Hashable, tuple[Answer, Phases]] = SingleFlight()
         self._fallbacks: SingleFlight[Hashable, tuple[Answer, Phases]] = SingleFlight()
-        self._tapes: dict[Hashable, Tape[Part]] = {}  # of calls under way that somebody follows
+        self._tapes: WeakValueDictionary[Hashable, Tape[Part]] = WeakValueDictionary()  # of the calls under way, which hold them
         self.fallbacks: dict[DegradedReason, int] = dict.fromkeys(DegradedReason, 0)
         self.earlier: dict[DegradedReason, int] = dict.fromkeys(DegradedReason, 0)  # answers given though expired
 
@@ -196,13 +197,39 @@ class Recommender:
             "cache": self._cache.stats(),
         }
 
-    async def _shared_call(self, model: ModelRecommender, wish: Wish, key: bytes, scope: RequestScope) -> Answer:
+    async def _shared_call(
+        self, model: ModelRecommender, wish: Wish, key: bytes, scope: RequestScope, *, followed: asyncio.Future[Tape[Part]] | None = None
+    ) -> Answer:
         """Ask the model, or wait for its answer to somebody who wishes the same at the same moment.
+
+        `followed` is given the tape of the call, which then gives single films if the model has not been asked yet.
 
         Raises:
             UpstreamError: the model failed, or this caller's time is up.
         """
-        return await self._shared(model, wish, key, object() if wish.own else key, scope)
+        flight: Hashable = object() if wish.own else key
+        granted_s = scope.deadline.for_upstream(scope.deadline.budget_s)
+        joins = flight in self._flights
+        if not joins and granted_s <= 0:
+            raise UpstreamError("there is no time to ask the model", reason=DegradedReason.LLM_TIMEOUT)
+        tape: Tape[Part] = (self._tapes.get(flight) if joins else None) or Tape()
+        if not joins:  # a call that is being given up may still record on the tape before
+            self._tapes[flight] = tape
+        if followed is not None:
+            tape.followed = True
+            followed.set_result(tape)
+        deadline = Deadline(self._settings.request_timeout_s, self._clock)
+        try:
+            return await self._share(
+                self._flights,
+                flight,
+                lambda phases: self._call(model, wish, key, scope.for_call(deadline, phases), tape),
+                scope,
+                wait_s=granted_s + min(GRACE_S, scope.deadline.reserve() / 4),
+                hurry=deadline.expire,
+            )
+        except TimeoutError:
+            raise UpstreamError("the deadline came before the model's answer", reason=DegradedReason.LLM_TIMEOUT) from None
 
     async def _followed_call(
         self, model: ModelRecommender, wish: Wish, key: bytes, scope: RequestScope
@@ -212,10 +239,12 @@ class Recommender:
         Raises:
             UpstreamError: as `_shared_call`, before or after the first film.
         """
-        flight: Hashable = object() if wish.own else key
-        tape = self._tapes.setdefault(flight, Tape())
-        call = asyncio.create_task(self._shared(model, wish, key, flight, scope))
+        followed: asyncio.Future[Tape[Part]] = asyncio.get_running_loop().create_future()
+        call = asyncio.create_task(self._shared_call(model, wish, key, scope, followed=followed))
+        begun: set[asyncio.Future[Any]] = {call, followed}
         try:
+            await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+            tape = followed.result() if followed.done() else Tape()
             async with aclosing(tape.follow(call)) as parts:
                 async for part in parts:
                     yield part
@@ -227,39 +256,15 @@ class Recommender:
             await asyncio.wait({call})
             if not call.cancelled():
                 call.exception()  # nobody may be left to ask for it
-            if flight not in self._flights:
-                self._tapes.pop(flight, None)
 
-    async def _shared(self, model: ModelRecommender, wish: Wish, key: bytes, flight: Hashable, scope: RequestScope) -> Answer:
-        mine = scope.deadline
-        granted_s = mine.for_upstream(mine.budget_s)
-        if granted_s <= 0 and flight not in self._flights:
-            raise UpstreamError("there is no time to ask the model", reason=DegradedReason.LLM_TIMEOUT)
-        deadline = Deadline(self._settings.request_timeout_s, self._clock)
-        try:
-            return await self._share(
-                self._flights,
-                flight,
-                lambda phases: self._call(model, wish, key, flight, scope.for_call(deadline, phases)),
-                scope,
-                wait_s=granted_s + min(GRACE_S, mine.reserve() / 4),
-                hurry=deadline.expire,
-            )
-        except TimeoutError:
-            raise UpstreamError("the deadline came before the model's answer", reason=DegradedReason.LLM_TIMEOUT) from None
-
-    async def _call(self, model: ModelRecommender, wish: Wish, key: bytes, flight: Hashable, scope: RequestScope) -> Answer:
+    async def _call(self, model: ModelRecommender, wish: Wish, key: bytes, scope: RequestScope, tape: Tape[Part]) -> Answer:
         """Make the answer that all who share a call are given, film by film if somebody follows it."""
-        try:
-            if not wish.own and (kept := await self._cache.elsewhere(key, scope.redis_budget)) is not None:
-                return self._as_kept(kept)
-            begun = self._clock()
-            tape = self._tapes.get(flight)
-            found = await model.recommend(wish, scope) if tape is None else await self._record(model, wish, scope, tape)
-            self._keep(wish, key, found, scope.deadline)
-            return self._show(wish, found, begun)
-        finally:
-            self._tapes.pop(flight, None)
+        if not wish.own and (kept := await self._cache.elsewhere(key, scope.redis_budget)) is not None:
+            return self._as_kept(kept)
+        begun = self._clock()
+        found = await (self._record(model, wish, scope, tape) if tape.followed else model.recommend(wish, scope))
+        self._keep(wish, key, found, scope.deadline)
+        return self._show(wish, found, begun)
 
     async def _record(self, model: ModelRecommender, wish: Wish, scope: RequestScope, tape: Tape[Part]) -> Recommendation:
         """Put every film of a page on a tape as soon as it is known, and last the whole of it, which is returned."""
