@@ -84,3 +84,14 @@ def nullable_as_draft_4() -> Any:
         return {"anyOf": [{"type": "null"}, rewritten]} if schema.get("nullable") else rewritten
 
     return rewrite(DOCUMENT["components"]["schemas"])
+
+
+def test_only_recommendations_tell_their_age_and_heed_cache_control() -> None:
+    cached = {
+        operation["operationId"]
+        for methods in DOCUMENT["paths"].values()
+        for operation in methods.values()
+        if "Age" in operation["responses"].get("200", {}).get("headers", {})
+        and any(parameter.get("name") == "Cache-Control" for parameter in operation["parameters"])
+    }
+    assert cached == {"recommendMovies", "recommendMoviesLegacy"}

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from opuscine.keys import LLM_BREAKER, RECOMMENDER
+from support.api_server import FilmServer
 from support.completions import completion, films, streamed
 from support.door import eventually
 from support.llm_server import LlmServer, garbage, hang, reply, slow
@@ -267,3 +268,19 @@ async def test_without_time_for_the_model_it_is_not_asked(compiled: Path, llm: L
         assert body["data"]["degraded_reason"] == "llm_timeout"
         assert body["movies"]
     assert not llm.requests
+
+
+async def test_an_answer_that_nobody_waited_for_is_not_kept(compiled: Path, llm: LlmServer) -> None:
+    """When the last caller leaves while links are still looked for, some of them may be missing: the next caller gets all of them."""
+    unknown = {"id": 900_000_001, "title": "아무도 모르는 영화"}
+    link = {"provider_name": "Netflix", "provider_id": 8, "link": "https://www.netflix.com/title/1", "type": "flatrate", "region": "KR"}
+    llm.answer = reply(unknown)
+    async with FilmServer({"/movie/900000001": {"movie": {"ott_links": [link]}}}) as api:
+        api.delay_s = 0.5
+        async with running(compiled, llm_server_url=llm.url, api_server_url=api.url, api_server_timeout=5.0) as service:
+            hurried = await service.recommend("영화", headers={"X-Request-Timeout-Ms": "250"})
+            assert hurried["data"]["degraded_reason"] == "llm_timeout"
+            await until(lambda: api.asked and not api.in_flight, what="the links have come")
+            answer = await service.recommend("영화")
+            assert answer["data"]["source"] == "llm"
+            assert answer["movies"][0]["ott_links"]
