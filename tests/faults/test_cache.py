@@ -143,13 +143,13 @@ async def test_poisoned_row(shared: Service, llm: LlmServer, redis: RedisServer)
 
 @fault(
     "Cache",
-    "A thousand ask the same of a silent model, and leave at their deadlines or before",
+    "A hundred ask the same of a silent model, and leave at their deadlines or before",
     caller_gets="200 from the catalogue, `degraded_reason: llm_timeout`, for all who stayed; one call of the model for all",
     within="each caller's own deadline",
     told_by="`/admin/stats` ▸ `recommend.joined`, `recommend.fallbacks`, `llm.breaker`",
 )
 async def test_waiters_leave(llm: LlmServer, compiled: Path) -> None:
-    """A hundred here stand for the thousand; every other one disconnects."""
+    """Every other one disconnects; that a thousand cost one call is shown in `integration/test_shared_calls.py`."""
     llm.answer = hang()
     async with running(compiled, llm_server_url=llm.url, request_timeout=30.0, llm_breaker_failures=1) as service:
         begun = time.monotonic()
