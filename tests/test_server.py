@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from opuscine.errors import CatalogueError
-from opuscine.server import bind, clean_up, make_runner, reload_part, reload_parts
+from opuscine.server import bind, clean_up, reload_part, reload_parts
 from opuscine.settings import Settings
 from support.llm_server import LlmServer, hang, reply, slow
 from support.notified import Message, Unit, unit
@@ -362,16 +362,5 @@ async def test_an_address_that_is_not_to_be_had_is_named(host: str, why: str) ->
     try:
         with pytest.raises(Exception, match=rf"HOST, PORT: cannot listen on {host}:0 {why}; choose"):
             await bind(runner, Settings(_env_file=None, host=host, port=0))
-    finally:
-        await runner.cleanup()
-
-
-async def test_connections_are_told_apart_by_marks_that_this_aiohttp_has() -> None:
-    """`callers_waiting` reads what aiohttp keeps to itself; a version that names it otherwise must not pass unseen."""
-    runner = make_runner(web.Application(), Settings(_env_file=None))
-    await runner.setup()
-    try:
-        assert runner.server is not None
-        assert runner.server()._waiter is None
     finally:
         await runner.cleanup()

@@ -14,7 +14,8 @@ from aiohttp import web
 from opuscine.catalogue.service import Catalogue
 from opuscine.client_address import read_networks
 from opuscine.codec import dumps
-from opuscine.connections import expect_later
+from opuscine.connections.expectation import expect_later
+from opuscine.connections.open_connections import OpenConnections
 from opuscine.cors import allow_origins
 from opuscine.errors import SettingsError
 from opuscine.guard.breaker import Breaker
@@ -30,6 +31,7 @@ from opuscine.keys import (
     API_SERVER_PROBE,
     AUTHENTICATOR,
     CATALOGUE,
+    CONNECTIONS,
     LIFECYCLE,
     LLM,
     LLM_BREAKER,
@@ -69,7 +71,7 @@ from opuscine.recommend.recommender import Recommender
 from opuscine.recommend.sentence import SentenceReader
 from opuscine.recommend.sifting import Sifter
 from opuscine.redis_gateway import RedisBudget, RedisGateway, RedisSettings
-from opuscine.settings import Settings
+from opuscine.settings import ServerSettings, Settings
 
 OPERATIONS: tuple[Operation, ...] = (
     *recommend.OPERATIONS,
@@ -85,6 +87,7 @@ REDIS_BUDGET_S = 0.05  # per request, over all its uses
 REDIS_FAILURES = 5
 REDIS_OPEN_S = 1.0
 REDIS_MAX_OPEN_S = 10.0
+KEEP_ALIVE_S = 1_230  # longer than the idle pools of Java's clients (JDK below 20: 1,200 s): at equal times they lose POSTs
 LIMITERS = {READ_LIMITER: "read", RECOMMEND_LIMITER: "recommend"}
 PROBE_INTERVAL_S = 10.0
 PROBE_TIMEOUT_S = 2.0
@@ -108,6 +111,7 @@ def create_app(
     app[SETTINGS] = settings
     app[LIFECYCLE] = Lifecycle()
     app[UTC_NOW] = utc_now
+    app[CONNECTIONS] = open_connections(settings.server)
     app[OPENAPI] = dumps(document(OPERATIONS))
     app[READ_LIMIT] = Limit(lambda: app.get(READ_LIMITER))
     app[RECOMMEND_LIMIT] = Limit(lambda: app.get(RECOMMEND_LIMITER))
@@ -134,6 +138,13 @@ def create_app(
     rates = {"read": parse_rate("read", settings.rates.read), "recommend": parse_rate("recommend", settings.rates.recommend)}
     app.cleanup_ctx.append(resources(settings, rates, clock=clock, utc_now=utc_now))
     return app
+
+
+def open_connections(settings: ServerSettings) -> OpenConnections:
+    """Make the book of all connections; the server that accepts them is given it."""
+    return OpenConnections(
+        limit=settings.max_connections, header_s=settings.header_timeout_s, body_s=settings.body_timeout_s, idle_s=KEEP_ALIVE_S
+    )
 
 
 def check_door(settings: Settings) -> None:

@@ -52,6 +52,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
         ProblemType(404, "not_found", "There is nothing at this address"),
         ProblemType(405, "method_not_allowed", "This address does not take this method"),
         ProblemType(408, "body_timeout", "The body did not arrive in time"),
+        ProblemType(408, "header_timeout", "The headers did not arrive in time"),
         ProblemType(413, "body_too_large", "The body is too large"),
         ProblemType(415, "unsupported_media_type", "The body is of a kind that is not read here"),
         ProblemType(422, "invalid_fields", "Some fields are not valid"),
@@ -71,7 +72,7 @@ PROBLEM_SUMMARIES: Mapping[int, str] = {
     403: "The caller lacks the scope",
     404: "No such address",
     405: "Method not allowed; `Allow` names those that are",
-    408: "The body arrived too slowly",
+    408: "Headers or body arrived too slowly",
     413: "Body too large",
     415: "Not `application/json`, or a content encoding",
     422: "Invalid fields, listed in `errors`",
@@ -79,7 +80,7 @@ PROBLEM_SUMMARIES: Mapping[int, str] = {
     431: "Address or headers too long",
     500: "A fault of ours",
     502: "Only with `FALLBACK=off`: the model's reply was unusable",
-    503: "No catalogue, draining, or (only with `FALLBACK=off`) the model can't be asked",
+    503: "No catalogue, draining, no room for a connection, or (only with `FALLBACK=off`) the model can't be asked",
     504: "Only with `FALLBACK=off`: the model was too slow",
 }
 
@@ -440,6 +441,7 @@ class StatsAnswer(_Answer):
     catalogue: dict[str, Any]
     llm: dict[str, Any]
     redis: dict[str, Any]
+    connections: dict[str, Any]
     limits: dict[str, dict[str, Any] | None]
     recommend: dict[str, Any]
 

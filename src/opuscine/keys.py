@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from opuscine.catalogue.service import Catalogue
+from opuscine.connections.open_connections import OpenConnections
 from opuscine.context import RequestContext
 from opuscine.guard.breaker import Breaker
 from opuscine.guard.concurrency import ConcurrencyLimit
@@ -52,6 +53,7 @@ READ_LIMIT = web.AppKey("read_limit", Limit)
 RECOMMEND_LIMIT = web.AppKey("recommend_limit", Limit)
 RECOMMENDER = web.AppKey("recommender", Recommender)
 PRESENTER = web.AppKey("presenter", AnswerPresenter)
+CONNECTIONS = web.AppKey("connections", OpenConnections)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 OPENAPI = web.AppKey("openapi", bytes)
 UTC_NOW: web.AppKey[Callable[[], datetime]] = web.AppKey("utc_now", Callable)  # type: ignore[arg-type]  # a class is asked for, only for its repr

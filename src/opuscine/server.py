@@ -13,16 +13,18 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from opuscine.app import create_app
-from opuscine.connections import ConnectionRunner
+from opuscine.app import KEEP_ALIVE_S, create_app, open_connections
+from opuscine.connections.handler import ConnectionHandler
+from opuscine.connections.runner import ConnectionRunner
 from opuscine.errors import OpusCineError, SettingsError
-from opuscine.keys import AUTHENTICATOR, CATALOGUE, LIFECYCLE
+from opuscine.keys import AUTHENTICATOR, CATALOGUE, CONNECTIONS, LIFECYCLE
+from opuscine.open_files import allow_open_files
 from opuscine.settings import Settings
 from opuscine.systemd import ServiceManager
 
-KEEP_ALIVE_S = 1_230  # longer than the idle pools of Java's clients (JDK below 20: 1,200 s): at equal times they lose POSTs
 LINGER_S = 1.0  # how long a refused body is still read; longer lets a bomb hold up others (measured)
 LISTEN_BACKLOG = 1_024
+OTHER_FILES = 512  # what is open beside connections: upstreams, Redis, catalogue, logs, refused callers
 DRAIN_LOOK_S = 0.05  # between looks at whether a caller still waits
 CUT_OFF_S = 0.1  # aiohttp takes up to twice this to end what the drain left over
 CLEAN_UP_S = 5.0  # longest time for closing connections, pools and files; systemd's TimeoutStopSec allows for it
@@ -54,6 +56,7 @@ async def serve(settings: Settings, manager: ServiceManager) -> None:
     try:
         async with until_told_to_stop(on_hangup=hangup.set):
             manager.starting("Opening the catalogue; a new one is compiled first")
+            app[CONNECTIONS].limit = connections_that_fit(settings.server.max_connections)
             await runner.setup()
             await bind(runner, settings)
             address = address_of(runner)
@@ -106,6 +109,7 @@ def make_runner(app: web.Application, settings: Settings) -> web.AppRunner:
     """Bind the application to the bounds that every connection has; nothing listens yet."""
     return ConnectionRunner(
         app,
+        app.get(CONNECTIONS) or open_connections(settings.server),
         access_log=None,  # the timing middleware logs requests; the built-in log doubles their cost
         handler_cancellation=True,  # a caller that left must not keep an LLM call running
         keepalive_timeout=KEEP_ALIVE_S,
@@ -113,6 +117,21 @@ def make_runner(app: web.Application, settings: Settings) -> web.AppRunner:
         auto_decompress=False,  # gzip bombs are refused by their header, never inflated
         shutdown_timeout=min(CUT_OFF_S, settings.server.drain_timeout_s),  # `drain` has waited before
     )
+
+
+def connections_that_fit(wanted: int) -> int:
+    """Have the kernel allow as many open files as connections and everything else need; return how many connections fit."""
+    allowed = allow_open_files(wanted + OTHER_FILES)
+    fit = min(wanted, max(1, allowed - OTHER_FILES, allowed // 2))
+    if fit < wanted:
+        log.warning(
+            "fewer connections than wanted",
+            max_connections=wanted,
+            used=fit,
+            open_files=allowed,
+            remedy=f"set LimitNOFILE (ulimit -n) to {wanted + OTHER_FILES}, or MAX_CONNECTIONS to {fit}",
+        )
+    return fit
 
 
 async def bind(runner: web.AppRunner, settings: Settings) -> web.TCPSite:
@@ -215,12 +234,9 @@ def take_all(queue: socket.socket) -> Iterator[socket.socket]:
 
 
 def callers_waiting(runner: web.AppRunner) -> int:
-    """Count the connections that are not idle: a request is being read or answered there, or its answer is still being sent.
-
-    aiohttp keeps that to itself; it closes idle connections by the same mark (`RequestHandler._process_keepalive`, 3.14).
-    """
+    """Count the connections that are not idle: a request is being read or answered there, or its answer is still being sent."""
     connections = runner.server.connections if runner.server is not None else []
-    return sum(connection._waiter is None or connection._waiter.done() for connection in connections)
+    return sum(not connection.waits for connection in connections if isinstance(connection, ConnectionHandler))
 
 
 async def clean_up(runner: web.AppRunner, *, limit_s: float = CLEAN_UP_S) -> None:

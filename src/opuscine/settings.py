@@ -40,6 +40,8 @@ OUR_PREFIXES = (
     "BODY_",
     "CATALOGUE_",
     "CORS_",
+    "HEADER_",
+    "MAX_CONN",
     "MOVIES_DATA_",
     "RATE_LIMIT_",
     "TRUSTED_PROX",
@@ -57,11 +59,14 @@ def setting(default: Any, description: str, valid: str, group: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where to listen and how to stop."""
+    """Where to listen, what connections are bounded by, and how to stop."""
 
     host: str
     port: int
     drain_timeout_s: float
+    header_timeout_s: float
+    body_timeout_s: float
+    max_connections: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,6 @@ class RequestSettings:
     """What bounds one request."""
 
     timeout_s: float
-    body_timeout_s: float
     body_limit_bytes: int
 
 
@@ -157,6 +161,16 @@ class Settings(BaseSettings):
     )
     drain_timeout: Seconds = setting(20.0, "How long requests in flight may take to finish after SIGTERM.", SECONDS, "Service")
 
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = setting(
+        10_000,
+        "Connections at one time; beyond, the longest idle one is closed. As many files must be allowed to be open, and 512 more.",
+        "1 to 1000000",
+        "Service",
+    )
+
+    header_timeout: Seconds = setting(
+        10.0, "Longest time until a connection's first request, and for the headers of each later one.", SECONDS, "Requests"
+    )
     request_timeout: Seconds = setting(30.0, "Longest time for one request; a caller may ask for less, not for more.", SECONDS, "Requests")
     body_timeout: Seconds = setting(10.0, "Longest time for a request body to arrive.", SECONDS, "Requests")
     body_limit: Annotated[int, Field(ge=1024, le=10_485_760)] = setting(
@@ -367,7 +381,14 @@ class Settings(BaseSettings):
     def server(self) -> ServerSettings:
         """Slice for the sockets."""
         host = self.host or ("127.0.0.1" if self.environment == "development" else "0.0.0.0")  # noqa: S104  containers and proxies reach it there
-        return ServerSettings(host=host, port=self.port, drain_timeout_s=self.drain_timeout)
+        return ServerSettings(
+            host=host,
+            port=self.port,
+            drain_timeout_s=self.drain_timeout,
+            header_timeout_s=self.header_timeout,
+            body_timeout_s=self.body_timeout,
+            max_connections=self.max_connections,
+        )
 
     @property
     def catalogue(self) -> CatalogueSettings:
@@ -415,7 +436,7 @@ class Settings(BaseSettings):
     @property
     def requests(self) -> RequestSettings:
         """Slice for the middlewares that bound a request."""
-        return RequestSettings(timeout_s=self.request_timeout, body_timeout_s=self.body_timeout, body_limit_bytes=self.body_limit)
+        return RequestSettings(timeout_s=self.request_timeout, body_limit_bytes=self.body_limit)
 
 
 def default_cache_dir(environ: Mapping[str, str]) -> Path:

@@ -12,7 +12,7 @@ from aiohttp import web
 from opuscine import __version__
 from opuscine.contract import ReloadAnswer, StatsAnswer, show_instant
 from opuscine.handlers.answers import json_answer
-from opuscine.keys import CATALOGUE, LIFECYCLE, LLM, LLM_BREAKER, LLM_LIMIT, READ_LIMIT, RECOMMEND_LIMIT, RECOMMENDER, REDIS
+from opuscine.keys import CATALOGUE, CONNECTIONS, LIFECYCLE, LLM, LLM_BREAKER, LLM_LIMIT, READ_LIMIT, RECOMMEND_LIMIT, RECOMMENDER, REDIS
 from opuscine.operations import Operation
 
 LIMITS = {"read": READ_LIMIT, "recommend": RECOMMEND_LIMIT}
@@ -40,6 +40,7 @@ async def stats(request: web.Request) -> web.Response:
         "catalogue": info,
         "llm": llm_stats(app),
         "redis": asdict(app[REDIS].info) if REDIS in app else {"configured": False},
+        "connections": asdict(app[CONNECTIONS].info),
         "limits": {name: asdict(counted) if (counted := app[key].info) else None for name, key in LIMITS.items()},
         "recommend": app[RECOMMENDER].stats(),
     }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from opuscine.connections import ask_for_body
+from opuscine.connections.expectation import ask_for_body
+from opuscine.connections.handler import BodyTimeoutError
 from opuscine.contract import ProblemError
 from opuscine.keys import BODY, CONTEXT
 from opuscine.middlewares.plugin import PluginContext
@@ -17,11 +17,10 @@ from opuscine.operations import Operation
 
 def plugin(context: PluginContext) -> Middleware:
     """Make the middleware from the settings."""
-    requests = context.settings.requests
-    return body(operation_of=context.operation_of, timeout_s=requests.body_timeout_s, limit_bytes=requests.body_limit_bytes)
+    return body(operation_of=context.operation_of, limit_bytes=context.settings.requests.body_limit_bytes)
 
 
-def body(*, operation_of: Callable[[web.Request], Operation | None], timeout_s: float, limit_bytes: int) -> Middleware:
+def body(*, operation_of: Callable[[web.Request], Operation | None], limit_bytes: int) -> Middleware:
     """Make the middleware that hands the body's bytes on under `BODY`.
 
     A content encoding is refused rather than undone: inflating a 2 MB bomb held up other callers for a second (measured).
@@ -36,7 +35,7 @@ def body(*, operation_of: Callable[[web.Request], Operation | None], timeout_s: 
                 raise ProblemError("body_too_large", f"Send at most {limit_bytes} bytes.", close=True)
             await ask_for_body(request)
             with request[CONTEXT].phases.phase("body"):
-                request[BODY] = await read_body(request, timeout_s=timeout_s, limit_bytes=limit_bytes)
+                request[BODY] = await read_body(request, limit_bytes=limit_bytes)
         return await handler(request)
 
     return middleware
@@ -48,8 +47,7 @@ def check_kind(request: web.Request) -> None:
     Raises:
         ProblemError: `unsupported_media_type`.
     """
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
+    if any(encoding.strip().lower() not in {"", "identity"} for encoding in request.headers.getall("Content-Encoding", ())):
         raise ProblemError("unsupported_media_type", "Send the body without a Content-Encoding.", close=True)
     if "Content-Type" not in request.headers:
         return
@@ -59,8 +57,8 @@ def check_kind(request: web.Request) -> None:
         raise ProblemError("unsupported_media_type", "Send the body in UTF-8.")
 
 
-async def read_body(request: web.Request, *, timeout_s: float, limit_bytes: int) -> bytes:
-    """Return the whole body.
+async def read_body(request: web.Request, *, limit_bytes: int) -> bytes:
+    """Return the whole body; the connection bounds its time, whether it is read or not.
 
     Raises:
         ProblemError: `body_timeout` when it does not arrive in time, `body_too_large` beyond the limit, `malformed_request` for
@@ -69,14 +67,13 @@ async def read_body(request: web.Request, *, timeout_s: float, limit_bytes: int)
     chunks: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(timeout_s):
-            async for chunk in request.content.iter_any():
-                size += len(chunk)
-                if size > limit_bytes:
-                    raise ProblemError("body_too_large", f"Send at most {limit_bytes} bytes.", close=True)
-                chunks.append(chunk)
-    except TimeoutError:
-        raise ProblemError("body_timeout", f"The body must arrive within {timeout_s:g} seconds.", close=True) from None
+        async for chunk in request.content.iter_any():
+            size += len(chunk)
+            if size > limit_bytes:
+                raise ProblemError("body_too_large", f"Send at most {limit_bytes} bytes.", close=True)
+            chunks.append(chunk)
+    except BodyTimeoutError:
+        raise ProblemError("body_timeout", "The body did not arrive in time.", close=True) from None
     if not chunks:
         raise ProblemError("malformed_json", "Send one JSON object in UTF-8.")
     return b"".join(chunks)

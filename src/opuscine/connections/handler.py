@@ -1,0 +1,283 @@
+"""One connection, from its being accepted to its end: each phase is bounded, and what cannot be parsed is answered like every other error.
+
+aiohttp (3.14) bounds neither headers nor bodies in time, and answers what it can't parse past all middlewares, as text that repeats what
+was sent, with a traceback in the log. `RequestHandler` is the one place where that can be changed; what is private to it and used here is
+listed in `PRIVATE_NAMES`, which a test holds against the aiohttp that is installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any, cast
+
+import structlog
+from aiohttp import web
+from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+from aiohttp.web_request import BaseRequest
+
+from opuscine.connections.open_connections import OpenConnections
+from opuscine.connections.phase import Phase
+from opuscine.connections.refusal import problem_body, problem_headers, raw_answer
+from opuscine.contract import ProblemError
+
+AMBIGUOUS = _ErrInfo(400, BadHttpMessage("a version of HTTP that is not spoken here, or one that knows no chunks"), "")
+HEAD_LIMIT_BYTES = 32_768  # of a head that comes in pieces; aiohttp bounds each line (8,190) and their number (128), which would be 1 MB
+PRIVATE_NAMES = ("_loop", "_messages", "_payload_parser", "_process_keepalive", "_request_count", "_upgraded", "_waiter")
+
+log = structlog.get_logger("opuscine.connections")
+
+
+class BodyTimeoutError(RequestPayloadError):
+    """A request's body did not arrive in time."""
+
+
+class ConnectionHandler(RequestHandler):
+    """Handle one connection; broken requests get `application/problem+json`, one line in the log, and the end of the connection."""
+
+    __slots__ = ("_before", "_body", "_cause", "_connections", "_head_bytes", "_seen", "_wire")
+
+    def __init__(self, manager: web.Server, connections: OpenConnections, **options: Any) -> None:
+        """Wait for `connection_made`."""
+        super().__init__(manager, **options)
+        self._connections = connections
+        self._wire: asyncio.Transport | None = None  # aiohttp forgets its own as soon as it closes, when bytes may still be on their way
+        self._seen = 0  # requests that came and were looked at
+        self._before: Phase | None = None  # what a request puts an end to
+        self._head_bytes = 0
+        self._body: StreamReader | None = None  # unfinished
+        self._cause = ""
+
+    @property
+    def waits(self) -> bool:
+        """Say whether no request is under way."""
+        return self._waiter is not None and not self._waiter.done()
+
+    # --- from its beginning to its end
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, if there is room."""
+        wire = cast(asyncio.Transport, transport)
+        if not self._connections.admit():
+            self._connections.refuse(wire)
+            return
+        self._wire = wire
+        self._connections.open += 1
+        self._begin(self._connections.opening)
+        super().connection_made(transport)
+
+    async def start(self) -> None:
+        """Serve one request after the other; whatever ends that, the connection is soon gone."""
+        try:
+            await super().start()
+        finally:
+            if self._wire is not None:
+                self._connections.closing.enter(self, self._loop)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End; a caller that leaves inside of a request is worth a line."""
+        if self._wire is None:
+            return
+        self._wire = None
+        if not self._cause and (self._head_bytes or self._body is not None):
+            self._broken("left_early")
+        self._connections.left(self, self._cause)
+        super().connection_lost(exc)
+
+    def evict(self) -> bool:
+        """Make room for another connection, if nothing is under way on this one."""
+        if not self.waits:
+            return False
+        self._connections.idle.leave(self)
+        self._broken("evicted")
+        self.force_close()
+        return True
+
+    # --- its phases
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes: a whole head ends the time for headers, the end of a body that for bodies."""
+        RequestHandler.data_received(self, data)
+        if self._request_count != self._seen:
+            self._requests_came()
+        elif self._body is not None:
+            if self._body.is_eof():
+                self._body_ended()
+        elif data:
+            self._head_goes_on(data)
+
+    async def finish_response(
+        self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; without a further request that has come, the connection is idle from then on."""
+        answered = await RequestHandler.finish_response(self, request, resp, start_time)
+        if self._request_count != self._seen:  # they had waited behind an upgrade that was declined
+            self._requests_came()
+        elif self._before is None and not self._messages and self._wire is not None:
+            self._begin(self._connections.idle)
+        return answered
+
+    def pause_writing(self) -> None:
+        """Give a caller that does not take its answer a while for it."""
+        super().pause_writing()
+        self._connections.sending.enter(self, self._loop)
+
+    def resume_writing(self) -> None:
+        """Go on, since the caller takes its answer."""
+        super().resume_writing()
+        self._connections.sending.leave(self)
+
+    def overdue(self, phase: Phase) -> None:
+        """End what takes too long."""
+        match phase.name:
+            case "opening" | "head":
+                self._before = None
+                self._cut_head()
+            case "body":
+                if self._body is not None:
+                    self._broken("slow_body")
+                    self._fail_body(BodyTimeoutError("the body did not arrive in time"))
+            case "idle":
+                self._before = None
+                if self.waits:
+                    self._cause = "idle"
+                    self.force_close()
+            case _:
+                self._broken("not_taken")
+                if self._wire is not None:
+                    self._wire.abort()
+
+    def _begin(self, phase: Phase) -> None:
+        self._before = phase
+        phase.enter(self, self._loop)
+
+    def _requests_came(self) -> None:
+        came, self._seen = self._request_count - self._seen, self._request_count
+        for place in range(-came, 0):
+            message, payload = self._messages[place]
+            if getattr(message, "version", None) is not HttpVersion11 and is_ambiguous(message):
+                self._messages[place] = (AMBIGUOUS, payload)
+        self._head_bytes = 0
+        if self._before is not None:
+            self._before.leave(self)
+            self._before = None
+        message, payload = self._messages[-1]
+        if isinstance(message, _ErrInfo):
+            # The C parser says nothing to a body that breaks off inside of a chunk, and whoever reads it would wait for ever.
+            self._cause = "malformed"
+            if self._body is not None and not self._body.is_eof():
+                self._fail_body(RequestPayloadError("the body is malformed"))
+            return
+        if self._body is not None:
+            self._body_ended()
+        if not payload.is_eof():
+            self._body = payload
+            self._connections.body.enter(self, self._loop)
+
+    def _body_ended(self) -> None:
+        self._body = None
+        self._connections.body.leave(self)
+
+    def _fail_body(self, error: RequestPayloadError) -> None:
+        body, self._body = self._body, None
+        self._connections.body.leave(self)
+        if body is not None:
+            body.set_exception(error)
+
+    def _head_goes_on(self, data: bytes) -> None:
+        if self._upgraded or self._payload_parser is not None:
+            return
+        if not self._head_bytes:
+            if not data.strip(b"\r\n"):
+                return  # an empty line before a request is passed over (RFC 9112, section 2.2)
+            if self._before is not self._connections.opening:
+                if self._before is not None:
+                    self._before.leave(self)
+                self._begin(self._connections.head)
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            self._refuse_head("long_headers", ProblemError("headers_too_large", "The headers together are too long."))
+
+    def _cut_head(self) -> None:
+        if self._head_bytes:
+            limit_s = self._connections.head.limit_s
+            self._refuse_head("slow_headers", ProblemError("header_timeout", f"The headers must arrive within {limit_s:g} seconds."))
+        else:
+            self._cause = "silent"
+            self.force_close()
+
+    def _refuse_head(self, cause: str, problem: ProblemError) -> None:
+        """Answer in place of a request that will not come; while another is being answered, only let no more in."""
+        self._head_bytes = 0
+        request_id = self._broken(cause)
+        if not self.waits:
+            self.close()
+            return
+        if self._wire is not None:
+            self._wire.write(raw_answer(problem, request_id))
+        self.force_close()
+
+    def _broken(self, cause: str) -> str:
+        request_id = secrets.token_hex(16)
+        self._cause = cause
+        self._connections.lines.info("connection broken", cause, request_id=request_id)
+        return request_id
+
+    # --- what can't be parsed
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  it repeats what was sent
+    ) -> web.StreamResponse:
+        """Answer what never reached the middlewares; nothing of what was sent is repeated.
+
+        Raises:
+            ConnectionError: an answer is on its way already, so that none can be given.
+        """
+        request_id = secrets.token_hex(16)
+        if status < 500:
+            self._connections.lines.info("request refused", type(exc).__name__, request_id=request_id)
+        else:
+            log.error("request failed outside of the middlewares", request_id=request_id, exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer is on its way already")
+        problem = problem_of(status, exc)
+        response = web.Response(
+            status=problem.type.status,
+            body=problem_body(problem, request_id),
+            content_type="application/problem+json",
+            headers=problem_headers(problem, request_id),
+        )
+        response.force_close()
+        return response
+
+    def log_exception(self, *_args: Any, **kw: Any) -> None:
+        """Say in one line what aiohttp would log with a traceback: a body that broke off is its sender's trouble."""
+        error = kw.get("exc_info")
+        if not (isinstance(error, RequestPayloadError) and self._cause):  # said already
+            self._broken(type(error).__name__ if isinstance(error, BaseException) else "unknown")
+
+
+def is_ambiguous(message: RawRequestMessage | _ErrInfo) -> bool:
+    """Say whether a request older than HTTP/1.1 comes in chunks, or is of a version that is not spoken here.
+
+    Others between the caller and us would see other borders between requests (RFC 9112, section 6.1).
+    """
+    return not isinstance(message, _ErrInfo) and (message.version != HttpVersion10 or message.chunked)
+
+
+def problem_of(status: int, exc: BaseException | None) -> ProblemError:
+    """Choose the problem for a request that could not be read."""
+    if isinstance(exc, LineTooLong):
+        return ProblemError("headers_too_large", "The address or a header is too long.")
+    if "Too many headers" in str(exc):
+        return ProblemError("headers_too_large", "There are too many headers.")
+    if status < 500:
+        return ProblemError("malformed_request", "This is not an HTTP/1.1 request that can be read.")
+    return ProblemError("internal_error", "The request failed here.")

@@ -1,0 +1,48 @@
+"""Run an application on connections of ours."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from opuscine.connections.handler import ConnectionHandler
+from opuscine.connections.open_connections import OpenConnections
+
+
+class ConnectionServer(web.Server):
+    """Make a handler for each connection."""
+
+    def __init__(self, made: web.Server, connections: OpenConnections) -> None:
+        """Take over what an application's own server was made with."""
+        super().__init__(
+            made.request_handler,
+            request_factory=made.request_factory,
+            handler_cancellation=made.handler_cancellation,
+            loop=asyncio.get_running_loop(),
+            **made._kwargs,
+        )
+        self._open = connections
+
+    def __call__(self) -> RequestHandler:
+        """Return the handler of a new connection."""
+        return ConnectionHandler(self, self._open, loop=self._loop, **self._kwargs)
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  aiohttp's own signature
+        """Close all connections."""
+        await super().shutdown(timeout)
+        self._open.close()
+
+
+class ConnectionRunner(web.AppRunner):
+    """Run an application with bounds on its connections."""
+
+    def __init__(self, app: web.Application, connections: OpenConnections, **options: Any) -> None:
+        """Run nothing yet; `options` are those of `web.AppRunner`."""
+        super().__init__(app, **options)
+        self._open = connections
+
+    async def _make_server(self) -> web.Server:
+        return ConnectionServer(await super()._make_server(), self._open)
