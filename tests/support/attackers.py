@@ -45,10 +45,11 @@ async def attack(port: int, pieces: AsyncIterator[bytes] | Iterable[bytes], *, g
                     answer += piece
     except TimeoutError:
         gave_up = True
-    took_s = time.monotonic() - began
-    sending.cancel()
-    await asyncio.wait({sending})
-    writer.transport.abort()
+    finally:
+        took_s = time.monotonic() - began
+        sending.cancel()
+        writer.transport.abort()
+        await asyncio.wait({sending})
     return Outcome(bytes(answer), took_s, gave_up)
 
 
