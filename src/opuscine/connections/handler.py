@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import structlog
@@ -26,7 +27,7 @@ from opuscine.contract import ProblemError
 
 AMBIGUOUS = _ErrInfo(400, BadHttpMessage("a version of HTTP that is not spoken here, or one that knows no chunks"), "")
 HEAD_LIMIT_BYTES = 32_768  # of a head that comes in pieces; aiohttp bounds each line (8,190) and their number (128), which would be 1 MB
-PRIVATE_NAMES = ("_loop", "_messages", "_payload_parser", "_process_keepalive", "_request_count", "_upgraded", "_waiter")
+PRIVATE_NAMES = ("_loop", "_messages", "_payload_parser", "_process_keepalive", "_request_count", "_task_handler", "_upgraded", "_waiter")
 
 log = structlog.get_logger("opuscine.connections")
 
@@ -68,14 +69,13 @@ class ConnectionHandler(RequestHandler):
         self._connections.open += 1
         self._begin(self._connections.opening)
         super().connection_made(transport)
+        if self._task_handler is not None:
+            self._task_handler.add_done_callback(self._serves_no_more)
 
-    async def start(self) -> None:
-        """Serve one request after the other; whatever ends that, the connection is soon gone."""
-        try:
-            await super().start()
-        finally:
-            if self._wire is not None:
-                self._connections.closing.enter(self, self._loop)
+    def _serves_no_more(self, _task: asyncio.Task[None]) -> None:
+        """Whatever ended the serving of requests, the connection has to be gone soon."""
+        if self._wire is not None:
+            self._connections.closing.enter(self, self._loop)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End; a caller that leaves inside of a request is worth a line."""
@@ -109,14 +109,27 @@ class ConnectionHandler(RequestHandler):
         elif data:
             self._head_goes_on(data)
 
-    async def finish_response(
+    def finish_response(
+        self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
+        """Send an answer; without a further request that has come, the connection is idle from now on.
+
+        This is no coroutine function, which would cost each request 0.2 µs.
+        """
+        if self._upgraded:
+            return self._finish_declined_upgrade(request, resp, start_time)
+        if self._before is None and not self._messages and self._wire is not None:
+            self._begin(self._connections.idle)
+        return RequestHandler.finish_response(self, request, resp, start_time)
+
+    async def _finish_declined_upgrade(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; without a further request that has come, the connection is idle from then on."""
+        """Send an answer, and look at the requests that had waited behind the upgrade."""
         answered = await RequestHandler.finish_response(self, request, resp, start_time)
-        if self._request_count != self._seen:  # they had waited behind an upgrade that was declined
+        if self._request_count != self._seen:
             self._requests_came()
-        elif self._before is None and not self._messages and self._wire is not None:
+        elif self._before is None and self._wire is not None:
             self._begin(self._connections.idle)
         return answered
 
@@ -156,21 +169,23 @@ class ConnectionHandler(RequestHandler):
 
     def _requests_came(self) -> None:
         came, self._seen = self._request_count - self._seen, self._request_count
-        for place in range(-came, 0):
-            message, payload = self._messages[place]
-            if getattr(message, "version", None) is not HttpVersion11 and is_ambiguous(message):
-                self._messages[place] = (AMBIGUOUS, payload)
         self._head_bytes = 0
         if self._before is not None:
             self._before.leave(self)
             self._before = None
-        message, payload = self._messages[-1]
+        messages = self._messages
+        if came > 1:
+            for place in range(-came, -1):
+                messages[place] = (refuse_ambiguous(messages[place][0]), messages[place][1])
+        message, payload = messages[-1]
         if isinstance(message, _ErrInfo):
             # The C parser says nothing to a body that breaks off inside of a chunk, and whoever reads it would wait for ever.
             self._cause = "malformed"
             if self._body is not None and not self._body.is_eof():
                 self._fail_body(RequestPayloadError("the body is malformed"))
             return
+        if message.version is not HttpVersion11:
+            messages[-1] = (refuse_ambiguous(message), payload)
         if self._body is not None:
             self._body_ended()
         if not payload.is_eof():
@@ -264,12 +279,14 @@ class ConnectionHandler(RequestHandler):
             self._broken(type(error).__name__ if isinstance(error, BaseException) else "unknown")
 
 
-def is_ambiguous(message: RawRequestMessage | _ErrInfo) -> bool:
-    """Say whether a request older than HTTP/1.1 comes in chunks, or is of a version that is not spoken here.
+def refuse_ambiguous(message: RawRequestMessage | _ErrInfo) -> RawRequestMessage | _ErrInfo:
+    """Turn a request into an error if it is older than HTTP/1.1 and comes in chunks, or of a version that is not spoken here.
 
     Others between the caller and us would see other borders between requests (RFC 9112, section 6.1).
     """
-    return not isinstance(message, _ErrInfo) and (message.version != HttpVersion10 or message.chunked)
+    if isinstance(message, _ErrInfo) or message.version == HttpVersion11:
+        return message
+    return AMBIGUOUS if message.chunked or message.version != HttpVersion10 else message
 
 
 def problem_of(status: int, exc: BaseException | None) -> ProblemError:

@@ -82,8 +82,9 @@ class OpenConnections:
         self.closed[cause or IN_ORDER] += 1
 
     def close(self) -> None:
-        """Stop all timers; the connections themselves are closed by their server."""
+        """Stop all timers and log what was only counted; the connections themselves are closed by their server."""
         for phase in self._phases:
             phase.close()
         for refusal in list(self._refusals):
             refusal.abort()
+        self.lines.flush()

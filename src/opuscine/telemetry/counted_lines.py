@@ -31,6 +31,13 @@ class CountedLines:
         self._log.info(event, cause=cause, count=1, **fields)
         self._open_window(key)
 
+    def flush(self) -> None:
+        """Log what was counted and held back, before the end."""
+        for (event, cause), count in self._held_back.items():
+            if count:
+                self._log.info(event, cause=cause, count=count)
+                self._held_back[event, cause] = 0
+
     def _open_window(self, key: tuple[str, str]) -> None:
         self._held_back[key] = 0
         asyncio.get_running_loop().call_later(self._window_s, self._close_window, key)
