@@ -152,7 +152,9 @@ def test_countries_are_codes(written: object, countries: tuple[str, ...]) -> Non
     assert film(origin_country=written).countries == countries
 
 
-@pytest.mark.parametrize("written", ["relative.jpg", "javascript:alert(1)", "/a b.jpg", "/" + "x" * 400, None, 5])
+@pytest.mark.parametrize(
+    "written", ["relative.jpg", "javascript:alert(1)", "//host/a.jpg", "/\\host/a.jpg", '/a"b.jpg', "/a b.jpg", "/" + "x" * 400, None, 5]
+)
 def test_a_picture_that_is_no_address_is_left_out(written: object) -> None:
     assert film(poster_path=written).poster_path == ""
 

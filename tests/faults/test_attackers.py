@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from opuscine.settings import Settings
 from support.attackers import Outcome, crowd, gzip_bomb, make_bomb, slow_body, slow_headers
 from support.door import Answer, Load, eventually
+from support.fault_wall import fault
 from support.process import ServiceProcess, serving
 
 BOUND_S = 3.0
@@ -39,7 +39,14 @@ def failed(answers: list[Answer]) -> list[Answer]:
     return [answer for answer in answers if answer.status != 200]
 
 
-async def test_a_thousand_slow_senders_are_cut_in_time_while_everybody_else_is_served(tmp_path: Path) -> None:
+@fault(
+    "Connections",
+    "500 callers send their headers and 500 their bodies so slowly that they never end",
+    caller_gets="each of them 408 and the end of its connection; everybody else what they asked for",
+    within="`HEADER_TIMEOUT` and `BODY_TIMEOUT`, each 10 s",
+    told_by="log `connection broken` with its `cause` and `count`; `/admin/stats` ▸ `connections.closed.slow_headers`, `slow_body`",
+)
+async def test_slow_senders(tmp_path: Path) -> None:
     async with serving(tmp_path, header_timeout=BOUND_S, body_timeout=BOUND_S) as service:
         port = int(service.url.rpartition(":")[2])
         over = asyncio.Event()
@@ -68,7 +75,14 @@ async def test_a_thousand_slow_senders_are_cut_in_time_while_everybody_else_is_s
     assert len(lines) < 40
 
 
-async def test_gzip_bombs_are_refused_unread_while_everybody_else_is_served(tmp_path: Path) -> None:
+@fault(
+    "Hostile input",
+    "Four gzip bombs of 2 MB arrive at one time, each 2 GB once it is inflated",
+    caller_gets="415 and the end of its connection, since nothing is ever inflated; everybody else what they asked for",
+    within="a second, for which a refused body is still read",
+    told_by="log `request` with status 415",
+)
+async def test_gzip_bombs(tmp_path: Path) -> None:
     bomb = make_bomb(2_000_000)
     async with serving(tmp_path) as service:
         port = int(service.url.rpartition(":")[2])
@@ -87,8 +101,3 @@ def resident_bytes(service: ServiceProcess) -> int:
     """Return how much memory the process holds."""
     fields = Path(f"/proc/{service.process.pid}/statm").read_text().split()
     return int(fields[1]) * 4096
-
-
-def test_the_bounds_are_short_enough_by_default() -> None:
-    given = Settings(_env_file=None).server
-    assert (given.header_timeout_s, given.body_timeout_s) == (10, 10)

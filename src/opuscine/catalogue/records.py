@@ -28,6 +28,7 @@ _MAX_COUNT = 2**31 - 1
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 # Zero width and direction marks: they make two titles that look alike differ, and turn what is shown after them round.
 _INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_IMAGE = re.compile(r"(?:https?://[\w.-]+(?::\d+)?)?(?:/[\w.~%+-]+)+", re.ASCII)  # "//host/x" would lead to another host
 _SPACES = re.compile(r"\s{2,}")
 _DIGITS = re.compile(r"\s*[0-9]{1,19}\s*", re.ASCII)
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
@@ -116,7 +117,7 @@ def _text(value: object, limit: int) -> str:
 
 def _path(value: object) -> str:
     text = _text(value, _MAX_PATH + 1)
-    return text if len(text) <= _MAX_PATH and " " not in text and text.startswith(("/", "https://", "http://")) else ""
+    return text if len(text) <= _MAX_PATH and _IMAGE.fullmatch(text) else ""
 
 
 def _date(value: object) -> str:

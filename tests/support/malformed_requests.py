@@ -5,8 +5,12 @@ Smuggling forms are those in which a proxy in front might see other borders betw
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from support.attackers import Outcome, attack
 
 GOOD = b"GET /health/liveness HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -237,3 +241,41 @@ PATHS: Mapping[str, Malformed] = {
     }.items()
 }
 CORPUS: Mapping[str, Malformed] = {**LINES, **HEADERS, **SMUGGLING, **CHUNKS, **BODIES, **PATHS}
+
+ANSWER = re.compile(rb"(?:^|\n|\})HTTP/1\.[01] (\d{3}) ")
+AT_ONCE = 16
+CLOSED_S = 10.0  # loose: bounds are 0.7 s, and a refused body is read for one more
+
+
+async def attempt(port: int, malformed: Malformed) -> tuple[Outcome, Outcome]:
+    """Send one of them, and a good request after it."""
+    bad = await attack(port, [malformed.sent], give_up_s=CLOSED_S)
+    return bad, await attack(port, [GOOD], give_up_s=CLOSED_S)
+
+
+async def attempt_all(port: int) -> list[str]:
+    """Send all of them, some at a time, and say what was wrong with each answer."""
+    places = asyncio.Semaphore(AT_ONCE)
+    wrong: list[str] = []
+
+    async def one(name: str, malformed: Malformed) -> None:
+        async with places:
+            bad, good = await attempt(port, malformed)
+        statuses = [int(status) for status in ANSWER.findall(bad.answer)]
+        if bad.gave_up:
+            wrong.append(f"{name}: the connection stayed open")
+        if bad.status not in malformed.status:
+            wrong.append(f"{name}: {bad.status} instead of {malformed.status}")
+        if any(status >= 500 for status in statuses) or b"/smuggled" in bad.answer:
+            wrong.append(f"{name}: {statuses}")
+        if len(statuses) > 1:
+            wrong.append(f"{name}: was taken for {len(statuses)} requests")
+        if any(word in bad.answer for word in (b"secret", b"Traceback", b"opuscine/", b"bytearray")):
+            wrong.append(f"{name}: the answer tells more than it should: {bad.answer!r}")
+        if statuses and statuses[0] >= 400 and b"application/problem+json" not in bad.answer:
+            wrong.append(f"{name}: no problem+json")
+        if good.status != 200:
+            wrong.append(f"{name}: a good request after it got {good.status}")
+
+    await asyncio.gather(*(one(name, malformed) for name, malformed in CORPUS.items()))
+    return wrong
