@@ -249,7 +249,7 @@ async def test_evil_links_of_the_api_server(compiled: Path) -> None:
 async def test_evil_links_of_the_model(compiled: Path) -> None:
     film = {**PARASITE, "poster_path": EVIL[0], "backdrop_path": EVIL[6], "ott_links": rows(*EVIL), "link": EVIL[0], "overview": EVIL[4]}
     unknown = {**film, "id": 999_999_999, "title": "아무도 모르는 영화", "original_title": "Nobody Knows It"}
-    talk = {"query_metadata": {"confidence": 0.9, "reasoning": f"see {EVIL[4]} and https://evil.example/x"}}
+    talk: dict[str, Any] = {"query_metadata": {"confidence": 0.9, "reasoning": f"see {EVIL[4]} and https://evil.example/x"}}
     async with LlmServer() as llm, running(compiled, llm_server_url=llm.url) as service:
         llm.answer = reply(film, unknown, **talk)
         body = await service.recommend()
