@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from aiohttp.web_request import BaseRequest
 
@@ -114,7 +114,7 @@ class ConnectionHandler(RequestHandler):
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Send an answer; without a further request that has come, the connection is idle from now on.
 
-        This is no coroutine function, which would cost each request 0.2 µs.
+        This is no coroutine function, so that a request pays for no further coroutine.
         """
         if self._upgraded:
             return self._finish_declined_upgrade(request, resp, start_time)
@@ -188,7 +188,7 @@ class ConnectionHandler(RequestHandler):
             messages[-1] = (refuse_ambiguous(message), payload)
         if self._body is not None:
             self._body_ended()
-        if not payload.is_eof():
+        if payload is not EMPTY_PAYLOAD and not payload.is_eof():
             self._body = payload
             self._connections.body.enter(self, self._loop)
 
