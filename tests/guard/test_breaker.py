@@ -9,7 +9,7 @@ import pytest
 from aiobreaker import CircuitBreaker, CircuitBreakerError, CircuitBreakerListener, CircuitBreakerState
 from structlog.testing import capture_logs
 
-from opuscine.guard.breaker import Breaker, BreakerOpenError
+from opuscine.guard.breaker import Breaker, BreakerInfo, BreakerOpenError
 from opuscine.guard.error_rate import ErrorRateLimit
 from support.manual_clock import ManualClock
 
@@ -373,3 +373,21 @@ async def test_each_change_of_state_is_one_log_line(breaker: Breaker, upstream: 
     ]
     assert lines[0]["failures"] == 3
     assert lines[0]["open_s"] == 10.0
+
+
+async def test_its_info_counts_openings_and_refusals(breaker: Breaker, upstream: Upstream, clock: ManualClock) -> None:
+    assert breaker.info == BreakerInfo("closed", failures=0, open_for_s=0.0, opened=0, refused=0)
+    await fail(breaker, upstream, 3)
+    for _ in range(2):
+        with pytest.raises(BreakerOpenError):
+            await breaker.call(upstream)
+    with pytest.raises(BreakerOpenError):
+        breaker.check()
+    assert not breaker.admits
+    clock.advance(4)
+    assert breaker.info == BreakerInfo("open", failures=3, open_for_s=6.0, opened=1, refused=3)
+    clock.advance(6)
+    assert breaker.admits
+    assert breaker.info.refused == 3, "asking whether it admits is no call"
+    await fail(breaker, upstream, 1)
+    assert breaker.info == BreakerInfo("open", failures=4, open_for_s=10.0, opened=2, refused=3)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, ParamSpec, TypeVar, cast
 
@@ -46,6 +47,17 @@ class BreakerOpenError(OpusCineError, CircuitBreakerError):  # type: ignore[misc
     def __str__(self) -> str:
         """Return the text for the log."""
         return str(self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerInfo:
+    """The state of a breaker, for health, metrics and `/admin/stats`. Counters run since the start of the process."""
+
+    state: Literal["closed", "open", "half_open"]
+    failures: int  # in a row
+    open_for_s: float  # until a trial
+    opened: int
+    refused: int
 
 
 class StateLog(CircuitBreakerListener):  # type: ignore[misc]
@@ -106,6 +118,8 @@ class Breaker(CircuitBreaker):  # type: ignore[misc]
         self._trial_runs = False
         self._failed_trials = 0
         self._half_open_from = clock()
+        self.opened = 0  # times, since the start of the process
+        self.refused = 0
 
     @property
     def state_name(self) -> Literal["closed", "open", "half_open"]:
@@ -134,13 +148,21 @@ class Breaker(CircuitBreaker):  # type: ignore[misc]
         wait = self.time_until_open
         return datetime.now(UTC) + wait if wait else None
 
+    @property
+    def admits(self) -> bool:
+        """Tell whether a call would be made now; it is the trial if the breaker is not closed."""
+        return self.current_state is _CLOSED or (self.time_until_half_open <= 0 and not self._trial_runs)
+
+    @property
+    def info(self) -> BreakerInfo:
+        """Return the state as of now."""
+        return BreakerInfo(self.state_name, self.fail_counter, round(self.time_until_half_open, 1), self.opened, self.refused)
+
     def check(self) -> None:
-        """Raise what a call would raise now, without making one: `BreakerOpenError`."""
-        if self.current_state is _CLOSED:
-            return
-        wait_s = self.time_until_half_open
-        if wait_s > 0 or self._trial_runs:
-            raise BreakerOpenError(self.name, wait_s)
+        """Refuse as a call would be refused now, by `BreakerOpenError`, without making one."""
+        if not self.admits:
+            self.refused += 1
+            raise BreakerOpenError(self.name, self.time_until_half_open)
 
     async def call(self, func: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Await `func(*args, **kwargs)` if the state allows it; whatever it raises goes on unchanged.
@@ -167,6 +189,7 @@ class Breaker(CircuitBreaker):  # type: ignore[misc]
         """Refuse calls from now on, for the time that the number of failed trials asks for."""
         open_s = min(self._max_open_s, self._timeout_duration.total_seconds() * 2 ** min(self._failed_trials, 30))
         self._half_open_from = self._clock() + open_s
+        self.opened += 1
         self._state_storage.opened_at = datetime.now(UTC)
         self._enter(_OPEN)
 
