@@ -19,7 +19,6 @@ from opuscine.connections.open_connections import OpenConnections
 from opuscine.cors import allow_origins
 from opuscine.errors import SettingsError
 from opuscine.guard.breaker import Breaker
-from opuscine.guard.concurrency import ConcurrencyLimit
 from opuscine.guard.probe import CachedProbe
 from opuscine.guard.rate_limiter import Rate, RateLimiter, RedisRateLimiter
 from opuscine.handlers import admin, docs, health, legacy, ott, popular, recommend
@@ -34,9 +33,7 @@ from opuscine.keys import (
     CONNECTIONS,
     LIFECYCLE,
     LLM,
-    LLM_BREAKER,
-    LLM_LIMIT,
-    LLM_PROBE,
+    LLM_PROBES,
     OPENAPI,
     OTT,
     PRESENTER,
@@ -52,7 +49,8 @@ from opuscine.keys import (
     Lifecycle,
 )
 from opuscine.limits import Limit
-from opuscine.llm.client import LlmClient, llm_breaker, llm_session
+from opuscine.llm.client import LlmClient
+from opuscine.llm.session import llm_session
 from opuscine.middlewares import registry
 from opuscine.middlewares.plugin import BuiltInContext
 from opuscine.openapi import document
@@ -208,13 +206,15 @@ def resources(
 
 
 async def open_llm(app: web.Application, settings: Settings, stack: AsyncExitStack, *, clock: Callable[[], float]) -> LlmClient:
-    """Open the guarded way to the LLM server, and the probe that health answers from."""
+    """Open the guarded way to the LLM servers, and the probes that health answers from."""
     session = await stack.enter_async_context(llm_session(settings.llm))
-    app[LLM_BREAKER] = llm_breaker(settings.llm, clock=clock)
-    app[LLM_LIMIT] = ConcurrencyLimit(settings.llm.max_concurrent)
-    app[LLM] = LlmClient(session, settings.llm, app[LLM_BREAKER], app[LLM_LIMIT], clock)
-    probe = CachedProbe("llm", app[LLM].probe, interval_s=PROBE_INTERVAL_S, timeout_s=PROBE_TIMEOUT_S)
-    app[LLM_PROBE] = await stack.enter_async_context(probe)
+    app[LLM] = LlmClient.open(settings.llm, session, clock=clock)
+    app[LLM_PROBES] = {
+        server.name: await stack.enter_async_context(
+            CachedProbe(server.name, server.probe, interval_s=PROBE_INTERVAL_S, timeout_s=PROBE_TIMEOUT_S)
+        )
+        for server in app[LLM].servers
+    }
     return app[LLM]
 
 

@@ -440,6 +440,7 @@ class StatsAnswer(_Answer):
     uptime_seconds: float
     catalogue: dict[str, Any]
     llm: dict[str, Any]
+    breakers: dict[str, dict[str, Any]]
     redis: dict[str, Any]
     connections: dict[str, Any]
     limits: dict[str, dict[str, Any] | None]

@@ -12,7 +12,6 @@ from opuscine.catalogue.service import Catalogue
 from opuscine.connections.open_connections import OpenConnections
 from opuscine.context import RequestContext
 from opuscine.guard.breaker import Breaker
-from opuscine.guard.concurrency import ConcurrencyLimit
 from opuscine.guard.probe import CachedProbe
 from opuscine.guard.rate_limiter import RateLimiter
 from opuscine.identity.authenticator import Authenticator
@@ -37,10 +36,8 @@ class Lifecycle:
 SETTINGS = web.AppKey("settings", Settings)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 OTT = web.AppKey("ott", OttRepository)
-LLM = web.AppKey("llm", LlmClient)  # absent when LLM_SERVER_URL is empty
-LLM_BREAKER = web.AppKey("llm_breaker", Breaker)
-LLM_LIMIT = web.AppKey("llm_limit", ConcurrencyLimit)
-LLM_PROBE = web.AppKey("llm_probe", CachedProbe)
+LLM = web.AppKey("llm", LlmClient)  # with its servers; absent when LLM_SERVER_URL is empty
+LLM_PROBES = web.AppKey("llm_probes", dict[str, CachedProbe])  # by the servers' names
 REDIS = web.AppKey("redis", RedisGateway)  # absent when no setting names a Redis
 REDIS_PROBE = web.AppKey("redis_probe", CachedProbe)
 API_SERVER = web.AppKey("api_server", ApiServer)  # absent when API_SERVER_URL is empty

@@ -49,6 +49,7 @@ OUR_PREFIXES = (
 )
 # Names near to ours that belong to systemd, to shells and to the tests.
 OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_")  # what a cluster sets for a service called llm-server or redis
+CREDENTIALS = re.compile(r"(?<=://)[^/@,\s]*@")
 NOT_OURS = frozenset({"CACHE_DIRECTORY", "HOSTNAME", "HOSTTYPE", "HOSTS"})
 
 
@@ -82,15 +83,16 @@ class CatalogueSettings:
 
 @dataclass(frozen=True, slots=True)
 class LlmSettings:
-    """The LLM server; an empty URL means that the embedded recommender answers."""
+    """The LLM servers, all of one protocol; without any the embedded recommender answers."""
 
-    url: str
+    urls: tuple[str, ...]
     protocol: str
     timeout_s: float
-    max_concurrent: int
+    max_concurrent: int  # at each
     breaker_failures: int
     breaker_open_s: float
     max_reply_bytes: int
+    slow_s: float | None = None
     model: str = ""
     api_key: str = field(default="", repr=False)
     temperature: float = 0.2
@@ -177,8 +179,11 @@ class Settings(BaseSettings):
         65_536, "Largest request body in bytes.", "1024 to 10485760", "Requests"
     )
 
-    llm_server_url: str = setting(
-        "", "Address of the LLM server; empty: the embedded recommender answers.", "an http or https address", "LLM"
+    llm_server_url: Annotated[tuple[str, ...], NoDecode] = setting(
+        (),
+        "Address of the LLM server, or of several that share the calls; empty: the embedded recommender answers.",
+        "an http or https address, or several different ones separated by commas",
+        "LLM",
     )
     llm_protocol: Literal["movie-recommend", "openai"] = setting(
         "movie-recommend",
@@ -194,7 +199,16 @@ class Settings(BaseSettings):
     )
     llm_timeout: Seconds = setting(30.0, "Longest time for the LLM's whole answer, all attempts together.", SECONDS, "LLM")
     llm_max_concurrent: Annotated[int, Field(ge=1, le=10_000)] = setting(
-        64, "LLM calls at one time; beyond, the fallback answers.", "1 to 10000", "LLM"
+        64,
+        "Most calls at one time at each LLM server; how many it takes without becoming slow is learnt. Beyond, the fallback answers.",
+        "1 to 10000",
+        "LLM",
+    )
+    llm_slow: Seconds | None = setting(
+        None,
+        "From when an answer is so slow that it counts as a failure where half of 30 s are such. Default: four fifths of `LLM_TIMEOUT`.",
+        SECONDS,
+        "LLM",
     )
     llm_breaker_failures: Annotated[int, Field(ge=1, le=1000)] = setting(5, "Failures in a row that open the breaker.", "1 to 1000", "LLM")
     llm_breaker_open: Seconds = setting(10.0, "How long an open breaker waits before its one trial call.", SECONDS, "LLM")
@@ -294,7 +308,7 @@ class Settings(BaseSettings):
         "Callers",
     )
 
-    @field_validator("llm_server_url", "api_server_url", "auth_jwt_jwks_url")
+    @field_validator("api_server_url", "auth_jwt_jwks_url")
     @classmethod
     def _http_address(cls, value: str) -> str:
         if not value:
@@ -304,6 +318,15 @@ class Settings(BaseSettings):
             raise ValueError
         return value.rstrip("/")
 
+    @field_validator("llm_server_url")
+    @classmethod
+    def _different_http_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Check each address; the same one twice would be one server with two breakers."""
+        addresses = tuple(cls._http_address(address) for address in value)
+        if len({URL(address) for address in addresses}) < len(addresses):
+            raise ValueError
+        return addresses
+
     @field_validator("environment", "log_level", "fallback", "llm_protocol", "region", "auth", mode="before")
     @classmethod
     def _word(cls, value: object, info: ValidationInfo) -> object:
@@ -311,7 +334,7 @@ class Settings(BaseSettings):
             return value
         return value.strip().upper() if info.field_name == "region" else value.strip().lower()
 
-    @field_validator("middlewares", "cors_origins", "trusted_proxies", mode="before")
+    @field_validator("llm_server_url", "middlewares", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -405,13 +428,14 @@ class Settings(BaseSettings):
     def llm(self) -> LlmSettings:
         """Slice for the LLM client."""
         return LlmSettings(
-            url=self.llm_server_url,
+            urls=self.llm_server_url,
             protocol=self.llm_protocol,
             timeout_s=self.llm_timeout,
             max_concurrent=self.llm_max_concurrent,
             breaker_failures=self.llm_breaker_failures,
             breaker_open_s=self.llm_breaker_open,
             max_reply_bytes=self.llm_max_reply_bytes,
+            slow_s=self.llm_slow,
             model=self.llm_model,
             api_key=self.llm_api_key.get_secret_value(),
             temperature=self.llm_temperature,
@@ -467,8 +491,15 @@ def explain(detail: Mapping[str, Any]) -> str:
     field = Settings.model_fields.get(name)
     if field is None:
         return str(detail["msg"])
-    found = "a value" if "Secret" in str(field.annotation) else repr(detail["input"])
-    return f"{name.upper()}: found {found}; valid: {field_extra(field)['valid']}"
+    found = detail["input"]
+    text = repr(",".join(map(str, found)) if isinstance(found, tuple) else found)
+    shown = "a value" if "Secret" in str(field.annotation) else without_credentials(text)
+    return f"{name.upper()}: found {shown}; valid: {field_extra(field)['valid']}"
+
+
+def without_credentials(text: str) -> str:
+    """Return text with the user and password of addresses left out."""
+    return CREDENTIALS.sub("", text)
 
 
 def misspelt(names: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from opuscine.keys import LLM_BREAKER, RECOMMENDER
+from opuscine.keys import LLM, RECOMMENDER
 from support.door import eventually
 from support.fault_wall import fault
 from support.llm_server import LlmServer, hang, reply
@@ -167,6 +167,6 @@ async def test_waiters_leave(llm: LlmServer, compiled: Path) -> None:
         assert len(llm.requests) == 1
 
         async def learnt() -> bool:
-            return not service.app[LLM_BREAKER].closed
+            return not service.app[LLM].servers[0].breaker.closed
 
         await eventually(learnt, what="the breaker has learnt of the silence")

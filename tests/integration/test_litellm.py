@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from opuscine.keys import LLM, LLM_BREAKER, LLM_PROBE
+from opuscine.keys import LLM, LLM_PROBES
 from opuscine.llm.ask import TokenUsage
 from opuscine.llm.prompt import load_prompt
 from support.completions import completion, films, refusing_formats, streamed
@@ -102,7 +102,7 @@ def events_in(text: str) -> list[tuple[str, dict[str, Any]]]:
 
 async def component(service: Service) -> str:
     """Let the service look at its LLM server; return what health says of it."""
-    await service.app[LLM_PROBE].check_now()
+    await service.app[LLM_PROBES]["llm"].check_now()
     return str((await service.get("/health"))["components"]["llm"]["status"])
 
 
@@ -194,7 +194,7 @@ async def test_a_gateway_that_does_not_know_the_key_is_a_fallback_and_down(key: 
         before = len(gateway.answered())
         assert reason_of(await service.recommend("영화")) == "llm_error"
         assert set(gateway.answered()[before:]) == {400 if key else 401}
-        assert service.app[LLM_BREAKER].state_name == "closed"
+        assert service.app[LLM].servers[0].breaker.state_name == "closed"
         assert await component(service) == "DOWN"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from opuscine.keys import LLM_BREAKER
+from opuscine.keys import LLM
 from support.llm_server import Behaviour, LlmServer, cut, drop, garbage, hang, huge, raw_reply, redirect, refusal, reply, status
 from support.service import Service, running
 
@@ -111,7 +111,7 @@ async def test_an_open_breaker_answers_without_touching_the_model_and_one_trial_
     assert health["status"] == "UP"
 
     llm.answer = reply()
-    breaker = guarded.app[LLM_BREAKER]
+    breaker = guarded.app[LLM].servers[0].breaker
     async with asyncio.timeout(5):
         while breaker.time_until_half_open > 0:
             await asyncio.sleep(0.01)

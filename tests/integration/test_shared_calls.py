@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from opuscine.keys import LLM_BREAKER, RECOMMENDER
+from opuscine.keys import LLM, RECOMMENDER
 from support.api_server import FilmServer
 from support.completions import completion, films, streamed
 from support.door import eventually
@@ -93,7 +93,7 @@ async def test_the_call_has_the_whole_time_whoever_was_first(service: Service, l
 async def test_when_all_leave_at_their_deadlines_the_call_ends_and_the_breaker_learns_of_it(service: Service, llm: LlmServer) -> None:
     """The callers' 300 ms are up long before the call's own 30 s: the silence counts all the same, once a call."""
     llm.answer = hang()
-    breaker = service.app[LLM_BREAKER]
+    breaker = service.app[LLM].servers[0].breaker
     for number in (1, 2):
         begun = time.monotonic()
         answers = await asyncio.gather(
@@ -115,7 +115,7 @@ async def test_when_all_disconnect_the_call_is_cancelled_and_says_nothing_of_the
     for call in calls:
         call.cancel()
     await until(lambda: llm.abandoned == 1, what="the call is given up")
-    assert service.app[LLM_BREAKER].fail_counter == 0
+    assert service.app[LLM].servers[0].breaker.fail_counter == 0
     assert service.app[RECOMMENDER].stats()["asking"] == 0
 
 

@@ -14,12 +14,14 @@ import aiohttp
 import pytest
 
 from opuscine.errors import SettingsError, UpstreamError
+from opuscine.guard.adaptive_limit import AdaptiveLimit
 from opuscine.guard.breaker import Breaker
-from opuscine.guard.concurrency import ConcurrencyLimit
 from opuscine.guard.deadline import Deadline
 from opuscine.guard.retry import RetryPolicy
 from opuscine.llm.ask import LlmAsk, LlmReply
-from opuscine.llm.client import LlmClient, llm_breaker, llm_session
+from opuscine.llm.client import LlmClient
+from opuscine.llm.server import LlmServer as AskedServer
+from opuscine.llm.session import llm_session
 from opuscine.model import DegradedReason
 from opuscine.settings import LlmSettings
 from support.llm_server import (
@@ -50,8 +52,9 @@ class Rig:
     """A client, and what was given to it."""
 
     client: LlmClient
+    server: AskedServer
     breaker: Breaker
-    limit: ConcurrencyLimit
+    limit: AdaptiveLimit
     session: aiohttp.ClientSession
     breaker_clock: ManualClock
 
@@ -74,7 +77,7 @@ RigMaker = Callable[..., Awaitable[Rig]]
 async def rig_for(url: str, *, retry: RetryPolicy = ONCE, rng: Callable[[], float] = lambda: 0.5, **changed: Any) -> AsyncIterator[Rig]:
     """Build a client for an address; `changed` names settings."""
     values: dict[str, Any] = {
-        "url": url,
+        "urls": (url,),
         "protocol": "movie-recommend",
         "timeout_s": 5.0,
         "max_concurrent": 200,
@@ -84,10 +87,10 @@ async def rig_for(url: str, *, retry: RetryPolicy = ONCE, rng: Callable[[], floa
     }
     settings = LlmSettings(**values | changed)
     clock = ManualClock()
-    breaker = llm_breaker(settings, clock=clock)
-    limit = ConcurrencyLimit(settings.max_concurrent, wait_s=0)
     async with llm_session(settings) as session:
-        yield Rig(LlmClient(session, settings, breaker, limit, retry=retry, rng=rng), breaker, limit, session, clock)
+        client = LlmClient.open(settings, session, retry=retry, breaker_clock=clock, rng=rng, queue_s=0.0)
+        [server] = client.servers
+        yield Rig(client, server, server.breaker, server.limit, session, clock)
 
 
 @pytest.fixture
@@ -133,7 +136,7 @@ async def test_it_asks_as_the_protocol_says_and_reads_the_reply(llm: LlmServer, 
 async def test_the_address_may_have_a_path_and_a_closing_slash(prefix: str, slash: str) -> None:
     async with LlmServer(prefix=prefix) as llm, rig_for(llm.url + slash) as rig:
         await rig.ask()
-        await rig.client.probe()
+        await rig.server.probe()
         assert llm.requests[0].path == f"{prefix}/movie-recommend"
         assert llm.probes[0].path == f"{prefix}/health"
 
@@ -199,7 +202,7 @@ async def test_each_fault_is_one_word_of_the_contract(llm: LlmServer, rig: Rig, 
     fault = await rig.fault()
     assert fault.reason is reason
     assert len(llm.requests) == 1
-    assert (rig.limit.in_use, rig.breaker.closed) == (0, True)
+    assert (rig.limit.in_flight, rig.breaker.closed) == (0, True)
     llm.answer = reply()
     assert (await rig.ask()).suggestions, "and the next call is not harmed by it"
 
@@ -237,7 +240,7 @@ async def test_a_redirect_is_an_error_and_its_target_never_contacted(llm: LlmSer
         llm.health = redirect(f"{elsewhere.url}/health", code)
         assert (await rig.fault()).reason is DegradedReason.LLM_ERROR
         with pytest.raises(UpstreamError):
-            await rig.client.probe()
+            await rig.server.probe()
         assert (elsewhere.requests, elsewhere.probes, elsewhere.strays) == ([], [], [])
 
 
@@ -375,7 +378,7 @@ async def test_a_cancelled_caller_ends_the_call_promptly_and_leaks_no_slot(llm: 
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert rig.limit.in_use == 0
+    assert rig.limit.in_flight == 0
     assert rig.breaker.fail_counter == 0
     await until(lambda: llm.in_flight == 0)
     llm.answer = reply()
@@ -582,7 +585,7 @@ async def test_at_the_bound_on_concurrency_callers_are_told_at_once(llm: LlmServ
         answers = await asyncio.gather(*(rig.ask() for _ in range(10)), return_exceptions=True)
         reasons = [answer.reason for answer in answers if isinstance(answer, UpstreamError)]
         assert reasons == [DegradedReason.OVERLOADED] * 8
-        assert (llm.most_in_flight, rig.limit.in_use, rig.breaker.fail_counter) == (2, 0, 0)
+        assert (llm.most_in_flight, rig.limit.in_flight, rig.breaker.fail_counter) == (2, 0, 0)
 
 
 async def test_an_open_breaker_is_named_even_when_every_slot_is_held(llm: LlmServer) -> None:
@@ -595,7 +598,7 @@ async def test_an_open_breaker_is_named_even_when_every_slot_is_held(llm: LlmSer
         assert (await rig.fault()).reason is DegradedReason.BREAKER_OPEN
         call.cancel()
         await asyncio.wait({call})
-        assert rig.limit.in_use == 0
+        assert rig.limit.in_flight == 0
 
 
 # The probe
@@ -603,7 +606,7 @@ async def test_an_open_breaker_is_named_even_when_every_slot_is_held(llm: LlmSer
 
 async def test_a_probe_says_up_with_details_even_while_the_breaker_is_open(llm: LlmServer, rig: Rig) -> None:
     rig.breaker.open()
-    details = await rig.client.probe()
+    details = await rig.server.probe()
     assert details["status"] == 200
     assert details["latency_ms"] >= 0
     assert rig.breaker.state_name == "open"
@@ -624,6 +627,6 @@ async def test_a_probe_that_finds_the_server_ill_says_so_and_leaves_the_breaker_
     llm.health = health
     async with rig_for(llm.url, timeout_s=0.1, breaker_failures=1) as rig:
         with pytest.raises(UpstreamError) as failed:
-            await rig.client.probe()
+            await rig.server.probe()
         assert failed.value.reason is reason
         assert rig.breaker.closed

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -19,13 +20,15 @@ from opuscine.app import create_app, open_redis, own_authenticator
 from opuscine.catalogue.service import Catalogue
 from opuscine.codec import dumps
 from opuscine.errors import OpusCineError, UpstreamError
-from opuscine.guard.concurrency import ConcurrencyLimit
-from opuscine.llm.client import LlmClient, llm_breaker, llm_session
+from opuscine.llm.client import LlmClient
+from opuscine.llm.session import llm_session
 from opuscine.settings import Settings, load_settings
 
 LEAST_PYTHON = (3, 11)
 PROBE_S = 5.0
 NOT_CONFIGURED = "not configured"
+
+Check = tuple[str, Callable[[Settings], Awaitable[str | None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +64,11 @@ async def check_all() -> list[Finding]:
     except OpusCineError as error:
         return [*findings, Finding("settings", ok=False, text=str(error))]
     findings.append(Finding("settings", ok=True, text=f"environment {settings.environment}, port {settings.server.port}"))
-    checks: tuple[tuple[str, Callable[[Settings], Awaitable[str | None]]], ...] = (
+    checks: tuple[Check, ...] = (
         ("address", check_address),
         ("callers", check_callers),
         ("data", check_data),
-        ("llm", check_llm),
+        *llm_checks(settings),
         ("api_server", check_api_server),
         ("redis", check_redis),
     )
@@ -74,8 +77,6 @@ async def check_all() -> list[Finding]:
         try:
             text = await check(settings)
             finding = Finding(name, ok=True if text else None, text=text or NOT_CONFIGURED)
-        except UpstreamError as error:
-            finding = Finding(name, ok=False, text=f"{settings.llm_server_url}: {error.reason.value.replace('_', ' ')}")
         except (OpusCineError, aiohttp.ClientError, OSError, TimeoutError) as error:
             finding = Finding(name, ok=False, text=str(error) or type(error).__name__)
         findings.append(Finding(finding.name, finding.ok, finding.text, (time.monotonic() - begun) * 1000))
@@ -123,14 +124,25 @@ async def check_data(settings: Settings) -> str:
         await catalogue.close()
 
 
-async def check_llm(settings: Settings) -> str | None:
-    """Ask the LLM server for its health."""
+def llm_checks(settings: Settings) -> list[Check]:
+    """Return a check of each LLM server, or one that finds none."""
+    if len(settings.llm_server_url) <= 1:
+        return [("llm", partial(check_llm, number=0))]
+    return [(f"llm-{number + 1}", partial(check_llm, number=number)) for number in range(len(settings.llm_server_url))]
+
+
+async def check_llm(settings: Settings, *, number: int) -> str | None:
+    """Ask an LLM server for its health."""
     if not settings.llm_server_url:
         return None
-    async with llm_session(settings.llm) as session, asyncio.timeout(PROBE_S):
-        client = LlmClient(session, settings.llm, llm_breaker(settings.llm), ConcurrencyLimit(1))
-        details = await client.probe()
-    return f"answers with status {details['status']}"
+    async with llm_session(settings.llm) as session:
+        server = LlmClient.open(settings.llm, session).servers[number]
+        try:
+            async with asyncio.timeout(PROBE_S):
+                details = await server.probe()
+        except UpstreamError as error:
+            raise OpusCineError(f"{server.address}: {error.reason.value.replace('_', ' ')}") from error
+    return f"{server.address} answers with status {details['status']}"
 
 
 async def check_api_server(settings: Settings) -> str | None:

@@ -12,7 +12,7 @@ from aiohttp import web
 from opuscine import __version__
 from opuscine.contract import ReloadAnswer, StatsAnswer, show_instant
 from opuscine.handlers.answers import json_answer
-from opuscine.keys import CATALOGUE, CONNECTIONS, LIFECYCLE, LLM, LLM_BREAKER, LLM_LIMIT, READ_LIMIT, RECOMMEND_LIMIT, RECOMMENDER, REDIS
+from opuscine.keys import API_SERVER_BREAKER, CATALOGUE, CONNECTIONS, LIFECYCLE, LLM, READ_LIMIT, RECOMMEND_LIMIT, RECOMMENDER, REDIS
 from opuscine.operations import Operation
 
 LIMITS = {"read": READ_LIMIT, "recommend": RECOMMEND_LIMIT}
@@ -39,6 +39,7 @@ async def stats(request: web.Request) -> web.Response:
         "uptime_seconds": round((datetime.now(UTC) - app[LIFECYCLE].started_at).total_seconds(), 1),
         "catalogue": info,
         "llm": llm_stats(app),
+        "breakers": breaker_stats(app),
         "redis": asdict(app[REDIS].info) if REDIS in app else {"configured": False},
         "connections": asdict(app[CONNECTIONS].info),
         "limits": {name: asdict(counted) if (counted := app[key].info) else None for name, key in LIMITS.items()},
@@ -48,16 +49,18 @@ async def stats(request: web.Request) -> web.Response:
 
 
 def llm_stats(app: web.Application) -> dict[str, Any]:
-    """Show the LLM path: its breaker and the calls under way."""
-    if LLM not in app:
-        return {"configured": False}
-    breaker, limit = app[LLM_BREAKER], app[LLM_LIMIT]
-    return {
-        "configured": True,
-        "breaker": {"state": breaker.state_name, "failures": breaker.fail_counter, "open_for_s": round(breaker.time_until_half_open, 1)},
-        "calls": {"in_flight": limit.in_use, "waiting": limit.waiting},
-        "tokens": asdict(app[LLM].usage),
-    }
+    """Show the LLM path: the calls under way, how many may be, and how many were repeated."""
+    return {"configured": True, **app[LLM].stats(), "tokens": asdict(app[LLM].usage)} if LLM in app else {"configured": False}
+
+
+def breaker_stats(app: web.Application) -> dict[str, dict[str, Any]]:
+    """Show the breaker of every server behind us."""
+    breakers = {server.name: server.breaker.info for server in app[LLM].servers} if LLM in app else {}
+    if API_SERVER_BREAKER in app:
+        breakers["api_server"] = app[API_SERVER_BREAKER].info
+    if REDIS in app:
+        breakers["redis"] = app[REDIS].breaker
+    return {name: asdict(info) for name, info in breakers.items()}
 
 
 OPERATIONS = (

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from opuscine import __version__
 from opuscine.contract import HealthAnswer, StatusAnswer, show_instant
+from opuscine.guard.breaker import BreakerInfo
 from opuscine.guard.probe import ProbeOutcome
 from opuscine.handlers.answers import json_answer
 from opuscine.identity.scopes import Scope
@@ -22,8 +23,7 @@ from opuscine.keys import (
     CONTEXT,
     LIFECYCLE,
     LLM,
-    LLM_BREAKER,
-    LLM_PROBE,
+    LLM_PROBES,
     REDIS,
     REDIS_PROBE,
 )
@@ -61,28 +61,38 @@ async def health(request: web.Request) -> web.Response:
 
 
 def llm_component(app: web.Application) -> dict[str, Any]:
-    """Show the LLM server."""
-    return upstream_component(app[LLM_PROBE].outcome, app[LLM_BREAKER].state_name) if LLM in app else UNUSED
+    """Show the LLM servers: as a whole as the best of them, since one suffices, and each by its name."""
+    if LLM not in app:
+        return UNUSED
+    servers = {server.name: upstream_component(app[LLM_PROBES][server.name].outcome, server.breaker.info) for server in app[LLM].servers}
+    best = min(servers.values(), key=lambda component: ("UP", "UNKNOWN", "DOWN").index(component["status"]))
+    shown = {name: {"status": component["status"], **component["details"]} for name, component in servers.items()}
+    for details in shown.values():
+        del details["configured"]
+    return {"status": best["status"], "details": {**best["details"], "servers": shown}}
 
 
 def redis_component(app: web.Application) -> dict[str, Any]:
     """Show Redis."""
-    return upstream_component(app[REDIS_PROBE].outcome, app[REDIS].info.breaker) if REDIS in app else UNUSED
+    return upstream_component(app[REDIS_PROBE].outcome, app[REDIS].breaker) if REDIS in app else UNUSED
 
 
 def api_server_component(app: web.Application) -> dict[str, Any]:
     """Show the API server."""
-    return upstream_component(app[API_SERVER_PROBE].outcome, app[API_SERVER_BREAKER].state_name) if API_SERVER in app else UNUSED
+    return upstream_component(app[API_SERVER_PROBE].outcome, app[API_SERVER_BREAKER].info) if API_SERVER in app else UNUSED
 
 
-def upstream_component(outcome: ProbeOutcome, breaker: str) -> dict[str, Any]:
+def upstream_component(outcome: ProbeOutcome, breaker: BreakerInfo) -> dict[str, Any]:
     """Show a server behind us: DOWN when its last probe failed or its breaker is not closed."""
-    if breaker != "closed" or outcome.up is False:
+    if breaker.state != "closed" or outcome.up is False:
         status = "DOWN"
     else:
         status = "UP" if outcome.up else "UNKNOWN"
     checked_at = show_instant(outcome.checked_at) if outcome.checked_at else None
-    return {"status": status, "details": {"configured": True, **outcome.details, "breaker": breaker, "checked_at": checked_at}}
+    details = {"configured": True, **outcome.details, "breaker": breaker.state, "checked_at": checked_at}
+    if breaker.state == "open":
+        details["breaker_open_for_s"] = breaker.open_for_s
+    return {"status": status, "details": details}
 
 
 def is_ready(app: web.Application) -> bool:

@@ -1,152 +1,154 @@
-"""The one way to the LLM server: bounded in number, time and bytes, and guarded by a breaker."""
+"""The one way to the model: chooses a server, bounds how many calls run, and goes to another server where that may help."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import structlog
-from yarl import URL
 
-from opuscine import __version__
-from opuscine.errors import SettingsError, UpstreamError
-from opuscine.guard.breaker import Breaker, BreakerOpenError
-from opuscine.guard.concurrency import ConcurrencyLimit, OverloadedError
+from opuscine.errors import UpstreamError
+from opuscine.guard.adaptive_limit import AdaptiveLimit, Slot
+from opuscine.guard.breaker import BreakerOpenError
 from opuscine.guard.deadline import Deadline
-from opuscine.guard.error_rate import ErrorRateLimit
 from opuscine.guard.retry import RetryPolicy
+from opuscine.guard.retry_budget import RetryBudget
+from opuscine.guard.waiting_line import OverloadedError, WaitingLine
 from opuscine.llm.ask import LlmAsk, LlmReply, TokenUsage
-from opuscine.llm.fault import LlmError, counts_against, fault_of_exception, fault_of_status
-from opuscine.llm.protocols import protocol_of
-from opuscine.llm.protocols.protocol import LlmCall
+from opuscine.llm.fault import LlmError
+from opuscine.llm.server import LlmServer, Question, SuggestionSink, llm_breaker
 from opuscine.model import DegradedReason, Suggestion
 from opuscine.settings import LlmSettings
 
-KEEPALIVE_S = 55.0  # below the 60 s after which common balancers forget an idle connection without a word
-PROBE_CONNECTIONS = 2
-REFUSALS = frozenset({400, 404, 415, 422, 501})  # statuses by which servers refuse a feature of a question
-EXPLANATION_BYTES = 4_096
-SHORT_REPLY_BYTES = 65_536
-
-Receive = Callable[[aiohttp.ClientResponse], Awaitable[LlmReply]]
+QUEUE_S = 0.12  # how long a caller waits for a place at a server
+PATIENCE = 3  # times its usual time that a server is given where another could answer instead
 
 log = structlog.get_logger("opuscine.llm")
 
 
-def llm_session(settings: LlmSettings) -> aiohttp.ClientSession:
-    """Build the one session of a process for its LLM server; the caller closes it. Needs a running loop.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A slot at a server."""
 
-    It has no timeouts of its own, since every call brings a deadline, keeps no cookies, reads no proxy variables, and asks for
-    bodies as they are, so that no small answer can inflate to a large one.
-    """
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(_note_reuse)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=settings.max_concurrent + PROBE_CONNECTIONS, keepalive_timeout=KEEPALIVE_S),
-        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
-        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": f"opuscine/{__version__}"},
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        trace_configs=[trace],
-    )
-
-
-def llm_breaker(settings: LlmSettings, *, clock: Callable[[], float] = time.monotonic) -> Breaker:
-    """Build the breaker that `LlmClient` calls through.
-
-    It opens after `breaker_failures` failures in a row, or when half of the calls of 30 s fail and there were at least 20 (and no
-    fewer than `breaker_failures`). Failed trials double the open time, up to four times its setting, and to no more than a minute.
-    """
-    open_s = settings.breaker_open_s
-    return Breaker(
-        "llm",
-        fail_max=settings.breaker_failures,
-        open_s=open_s,
-        max_open_s=min(4 * open_s, 60.0),
-        error_rate=ErrorRateLimit(window_s=30.0, minimum_calls=max(20, settings.breaker_failures), share=0.5),
-        is_failure=counts_against,
-        clock=clock,
-    )
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """What the session's trace tells of one request."""
-
-    reused: bool = False  # it went over a connection that had been used before
-
-
-async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _: aiohttp.TraceConnectionReuseconnParams) -> None:
-    attempt = context.trace_request_ctx
-    if isinstance(attempt, _Attempt):
-        attempt.reused = True
+    server: LlmServer
+    slot: Slot
 
 
 class LlmClient:
-    """Ask the LLM server, within a deadline, and say in one word of the contract why there is no answer.
+    """Ask one of the LLM servers, within a deadline, and say in one word of the contract why there is no answer.
 
-    All collaborators belong to the caller; the client holds nothing to close.
+    A call goes to the server with the fewest under way, of those whose breaker admits it and whose limit has a place; they take turns
+    where they are even. All collaborators belong to the caller; the client holds nothing to close.
     """
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
-        settings: LlmSettings,
-        breaker: Breaker,
-        limit: ConcurrencyLimit,
+        servers: Sequence[LlmServer],
+        *,
+        timeout_s: float,
+        budget: RetryBudget,
+        retry: RetryPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
+        queue_s: float = QUEUE_S,
+    ) -> None:
+        """Take the servers, at least one, all of one protocol."""
+        self.servers = tuple(servers)
+        self.budget = budget
+        self.usage = TokenUsage()  # of all answers so far
+        self.failovers = 0
+        self._timeout_s = timeout_s
+        self._retry = retry or RetryPolicy()
+        self._clock = clock
+        self._turn = 0
+        self._line: WaitingLine[_Place] = WaitingLine(self._take, self._free, longest=self._longest_line, wait_s=queue_s)
+
+    @classmethod
+    def open(
+        cls,
+        settings: LlmSettings,
+        session: aiohttp.ClientSession,
         *,
         retry: RetryPolicy | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        breaker_clock: Callable[[], float] | None = None,
         rng: Callable[[], float] = random.random,
-    ) -> None:
-        """Take a session of `llm_session` and a breaker of `llm_breaker`.
+        queue_s: float = QUEUE_S,
+    ) -> LlmClient:
+        """Build the client with its servers: `llm`, or `llm-1`, `llm-2` and so on in the order of `LLM_SERVER_URL`.
 
         Raises:
-            SettingsError: the address or the protocol is not one we can use.
+            SettingsError: an address or the protocol is not one we can use.
         """
-        self._protocol = protocol_of(settings)
-        self._session = session
-        self._timeout_s = settings.timeout_s
-        self._max_reply_bytes = settings.max_reply_bytes
-        self._breaker = breaker
-        self._limit = limit
-        self._clock = clock
-        self._retry = retry or RetryPolicy()
-        self._rng = rng
-        self._url = _below(settings.url, self._protocol.path)
-        self._probe_url = _below(settings.url, self._protocol.probe_path)
-        self.usage = TokenUsage()  # of all answers so far
-        self._usual_s = 0.0  # how long an answer takes when there is one; 0.0: none seen yet
+        budget = RetryBudget(clock=clock)
+        names = ["llm"] if len(settings.urls) == 1 else [f"llm-{number}" for number in range(1, len(settings.urls) + 1)]
+        servers = [
+            LlmServer(
+                name,
+                url,
+                session=session,
+                settings=settings,
+                breaker=llm_breaker(settings, name, clock=breaker_clock or clock),
+                limit=AdaptiveLimit(settings.max_concurrent, clock=clock),
+                budget=budget,
+                retry=retry,
+                clock=clock,
+                rng=rng,
+            )
+            for name, url in zip(names, settings.urls, strict=True)
+        ]
+        return cls(servers, timeout_s=settings.timeout_s, budget=budget, retry=retry, clock=clock, queue_s=queue_s)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many callers wait for a place."""
+        return len(self._line)
+
+    def stats(self) -> dict[str, Any]:
+        """Return what the administration shows of this part."""
+        limits = {server.name: server.limit.info for server in self.servers}
+        bases = [info.base_s for info in limits.values() if info.base_s is not None]
+        return {
+            "calls": {
+                "in_flight": sum(info.in_flight for info in limits.values()),
+                "waiting": len(self._line),
+                "limit": sum(info.limit for info in limits.values()),
+                "max": sum(info.max for info in limits.values()),
+                "base_ms": _ms(min(bases, default=None)),
+                "refused": self._line.refused,
+            },
+            "repeated": {
+                "retries": sum(server.retries for server in self.servers),
+                "failovers": self.failovers,
+                "denied": self.budget.info.denied,
+            },
+            "servers": {
+                name: {"in_flight": info.in_flight, "limit": info.limit, "max": info.max, "base_ms": _ms(info.base_s), "cuts": info.cuts}
+                for name, info in limits.items()
+            },
+        }
 
     async def recommend(self, ask: LlmAsk, *, deadline: Deadline, headers: Mapping[str, str]) -> LlmReply:
-        """Ask for films. `headers` go along (traceparent, X-Request-Id); the time left goes as `X-Request-Timeout-Ms`.
+        """Ask for films. `headers` go along (traceparent, X-Request-Id).
 
-        The call takes no longer than `LLM_TIMEOUT` or what the deadline leaves after its reserve. Quick failures are tried again
-        within that time while the breaker is closed. When the caller is cancelled, so is the call.
+        The call takes no longer than `LLM_TIMEOUT` or what the deadline leaves after its reserve, over all servers and attempts. When
+        the caller is cancelled, so is the call.
 
         Raises:
-            UpstreamError: there is no answer; `reason` says why. Nothing else is raised for anything that the server does.
+            UpstreamError: there is no answer; `reason` says why. Nothing else is raised for anything that a server does.
         """
-        call = self._protocol.begin(ask)
-
-        async def receive(response: aiohttp.ClientResponse) -> LlmReply:
-            return await self._read_whole(call, response)
-
-        reply = await self._guarded(call, receive, deadline, headers)
+        reply = await self._answer(Question(ask, deadline, headers, self._clock() + self._timeout_s))
         self.usage = self.usage.plus(reply.usage)
         return reply
 
     @property
     def streams(self) -> bool:
-        """Say whether the server gives films one after the other."""
-        return self._protocol.streams
+        """Say whether the servers give films one after the other."""
+        return self.servers[0].protocol.streams
 
     async def stream(self, ask: LlmAsk, *, deadline: Deadline, headers: Mapping[str, str]) -> AsyncGenerator[Suggestion | LlmReply, None]:
         """Ask for films; yield each suggestion as soon as its part of the answer is complete, and last a reply with the rest.
@@ -156,14 +158,12 @@ class LlmClient:
         Raises:
             UpstreamError: as `recommend`, before or after the first suggestion.
         """
-        call = self._protocol.begin(ask, stream=True)
-        parts: asyncio.Queue[Suggestion | LlmReply] = asyncio.Queue()
-        answer = asyncio.create_task(
-            self._guarded(call, lambda response: self._read_stream(call, response, parts), deadline, headers), name="llm-stream"
-        )
+        sink = SuggestionSink()
+        question = Question(ask, deadline, headers, self._clock() + self._timeout_s, sink)
+        answer = asyncio.create_task(self._answer(question), name="llm-stream")
         try:
-            while not (answer.done() and parts.empty()):
-                part = asyncio.ensure_future(parts.get())
+            while not (answer.done() and sink.parts.empty()):
+                part = asyncio.ensure_future(sink.parts.get())
                 try:
                     await asyncio.wait({part, answer}, return_when=asyncio.FIRST_COMPLETED)
                     if part.done():
@@ -177,167 +177,111 @@ class LlmClient:
             answer.cancel()
             await asyncio.wait({answer})
 
-    async def _guarded(self, call: LlmCall, receive: Receive, deadline: Deadline, headers: Mapping[str, str]) -> LlmReply:
-        """Make a call within limit and breaker; everything that keeps it from being made is an UpstreamError too."""
+    async def _answer(self, question: Question) -> LlmReply:
+        """Ask one server after the other; everything that keeps them from being asked is an UpstreamError too."""
+        self.budget.note_call()
+        tried: list[LlmServer] = []
         try:
-            self._breaker.check()
-            async with self._limit:
-                return await self._breaker.call(self._answer_in_time, call, receive, deadline, headers)
+            place = await self._line.enter()
+            while True:
+                tried.append(place.server)
+                began = self._clock()
+                try:
+                    return await self._ask_at(place, question, tried)
+                except (LlmError, BreakerOpenError) as fault:
+                    other = self._place_elsewhere(question, fault, tried, took_s=self._clock() - began)
+                    if other is None:
+                        raise
+                    log.info("asking another LLM server", failed=place.server.name, next=other.server.name, cause=str(fault))
+                place = other
         except BreakerOpenError as error:
             raise UpstreamError(str(error), reason=DegradedReason.BREAKER_OPEN, retry_after_s=error.retry_after_s) from error
         except OverloadedError as error:
             raise UpstreamError(f"the LLM path is full: {error}", reason=DegradedReason.OVERLOADED) from error
 
-    async def probe(self) -> dict[str, Any]:
-        """Ask whether the server is up, past the breaker and without effect on it; return details for health.
+    async def _ask_at(self, place: _Place, question: Question, tried: Collection[LlmServer]) -> LlmReply:
+        try:
+            return await place.server.answer(
+                question,
+                place.slot,
+                limit_s=self._share_s(question, tried),
+                elsewhere=lambda: self._least_busy(self._admitting(except_for=tried)) is not None,
+            )
+        finally:
+            self._free(place)
+
+    def _share_s(self, question: Question, tried: Collection[LlmServer]) -> float:
+        """Return how long the next server may take: all that is left, or half of it where another could then still answer as usual."""
+        left_s = question.ends_at - self._clock()
+        if question.sink is not None:  # a stream that runs is not to be cut off
+            return left_s
+        other = self._least_busy(self._admitting(except_for=tried))
+        half_s = question.deadline.for_upstream(left_s) / 2
+        return half_s if other is not None and 0 < PATIENCE * other.usual_s <= half_s else left_s
+
+    def _place_elsewhere(
+        self, question: Question, fault: LlmError | BreakerOpenError, tried: Collection[LlmServer], *, took_s: float
+    ) -> _Place | None:
+        """Take a place at a server not asked yet, if it may do better, there is time for it, and the budget allows one more call."""
+        server = self._least_busy(self._admitting(except_for=tried))
+        if server is None or (question.sink is not None and question.sink.used):
+            return None
+        if isinstance(fault, LlmError):
+            left_s = question.deadline.for_upstream(question.ends_at - self._clock())
+            slow = took_s > self._retry.quick_s
+            if left_s < max(self._retry.least_s, server.usual_s, took_s / 2 if slow else 0.0):
+                return None
+            if not fault.elsewhere or not self.budget.spend():
+                return None
+            self.failovers += 1
+        return self._place_at(server)
+
+    def _take(self) -> _Place | None:
+        """Take a place, or return None while every server that may be asked is full.
 
         Raises:
-            UpstreamError: it answered something other than 2xx, or did not answer within `LLM_TIMEOUT`.
+            BreakerOpenError: no server may be asked.
         """
-        began = self._clock()
-        try:
-            async with (
-                asyncio.timeout(self._timeout_s),
-                self._session.get(self._probe_url, headers=self._protocol.headers, allow_redirects=False) as response,
-            ):
-                if not 200 <= response.status < 300:
-                    raise fault_of_status(response.status)
-                return {"status": response.status, "latency_ms": round((self._clock() - began) * 1000, 1)}
-        except TimeoutError:
-            raise self._timed_out(self._timeout_s) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise fault_of_exception(error) from error
+        admitting = self._admitting()
+        if not admitting:
+            raise self._refusal()
+        server = self._least_busy(admitting)
+        return None if server is None else self._place_at(server)
 
-    async def _answer_in_time(self, call: LlmCall, receive: Receive, deadline: Deadline, headers: Mapping[str, str]) -> LlmReply:
-        """Bound all attempts in time, inside of what the breaker guards: outside, it would only see a cancellation."""
-        granted_s = deadline.for_upstream(self._timeout_s)
-        if granted_s <= 0:
-            raise self._timed_out(granted_s)
-        began = self._clock()
-        try:
-            async with deadline.timeout(granted_s):
-                reply = await self._answer(call, receive, began + granted_s, headers)
-        except TimeoutError:  # perhaps before its time, when nobody waits any more: judged by how long it was waited for
-            raise self._timed_out(min(granted_s, self._clock() - began)) from None
-        self._learn_usual_time(self._clock() - began)
-        return reply
-
-    def _learn_usual_time(self, took_s: float) -> None:
-        """Follow the answers' times: down at once, so that one slow start is soon forgotten, and up slowly."""
-        slower_s = max(0.0, took_s - self._usual_s)
-        self._usual_s = self._usual_s + slower_s / 10 if self._usual_s and slower_s else took_s
-
-    def _timed_out(self, granted_s: float) -> LlmError:
-        """Explain a timeout.
-
-        It says nothing about the server if the caller gave less time than answers usually take (at most half of `LLM_TIMEOUT`):
-        callers in a hurry must not open the breaker for the others.
-        """
-        fair_s = min(self._usual_s, self._timeout_s / 2)
-        return LlmError(
-            f"the LLM server did not answer within {granted_s:.3f} s",
-            reason=DegradedReason.LLM_TIMEOUT,
-            counts=True if granted_s > 0 and granted_s >= fair_s else None,
-            slow=True,
-        )
-
-    async def _answer(self, call: LlmCall, receive: Receive, ends_at: float, headers: Mapping[str, str]) -> LlmReply:
-        failures = 0
-        stale_connection_met = corrected = False
-        while True:
-            began = self._clock()
-            attempt = _Attempt()
-            try:
-                return await self._one_attempt(call, receive, ends_at - began, headers, attempt)
-            except LlmError as fault:
-                took_s = self._clock() - began
-                if fault.unanswered and attempt.reused and not stale_connection_met and took_s <= self._retry.quick_s:
-                    stale_connection_met = True  # the server had closed it while it lay idle: no fault of the server's
-                    continue
-                if fault.refusal is not None and call.adapt(*fault.refusal):
-                    log.info("asking the LLM server in a simpler way", cause=str(fault))
-                    continue
-                if fault.unread is not None and not corrected and ends_at - self._clock() > took_s and call.correct(fault.unread):
-                    corrected = True
-                    log.info("asking the LLM server for another form", cause=str(fault))
-                    continue
-                failures += 1
-                wait_s = self._wait_s(fault, failures, took_s, ends_at)
-                if wait_s is None:
-                    raise
-                log.info("asking the LLM server again", cause=str(fault), failures=failures, wait_s=round(wait_s, 3))
-            await asyncio.sleep(wait_s)
-
-    def _wait_s(self, fault: LlmError, failures: int, took_s: float, ends_at: float) -> float | None:
-        if not fault.retryable or not self._breaker.closed:  # a trial is one attempt
+    def _place_at(self, server: LlmServer) -> _Place | None:
+        slot = server.limit.begin()
+        if slot is None:
             return None
-        remaining_s = ends_at - self._clock()
-        return self._retry.wait_s(failures, took_s=took_s, remaining_s=remaining_s, retry_after_s=fault.retry_after_s, rng=self._rng)
+        self._turn = self.servers.index(server) + 1
+        return _Place(server, slot)
 
-    async def _one_attempt(
-        self, call: LlmCall, receive: Receive, remaining_s: float, headers: Mapping[str, str], attempt: _Attempt
-    ) -> LlmReply:
-        if self._session.closed:
-            raise LlmError("the session to the LLM server is closed: we are stopping", reason=DegradedReason.LLM_UNAVAILABLE, counts=None)
-        own = {"Content-Type": "application/json", "X-Request-Timeout-Ms": str(max(1, int(remaining_s * 1000)))}
-        try:
-            async with self._session.post(
-                self._url,
-                data=call.body,
-                headers={**headers, **self._protocol.headers, **own},
-                allow_redirects=False,
-                trace_request_ctx=attempt,
-            ) as response:
-                if not 200 <= response.status < 300:
-                    fault = fault_of_status(response.status, response.headers.get("Retry-After"))
-                    if response.status in REFUSALS:
-                        fault.refusal = (response.status, await response.content.read(EXPLANATION_BYTES))
-                    raise fault
-                return await receive(response)
-        except (aiohttp.ClientError, OSError) as error:
-            raise fault_of_exception(error) from error
+    def _free(self, place: _Place) -> None:
+        place.slot.end()
+        self._line.move()
 
-    async def _read_whole(self, call: LlmCall, response: aiohttp.ClientResponse) -> LlmReply:
-        body = await self._bounded_body(response)
-        # A hostile reply of 1 MB takes a second to read (measured): too long for the loop.
-        return call.read(body) if len(body) <= SHORT_REPLY_BYTES else await asyncio.to_thread(call.read, body)
+    def _admitting(self, *, except_for: Collection[LlmServer] = ()) -> list[LlmServer]:
+        """Return the servers that may be asked, beginning with the one whose turn it is."""
+        turn = self._turn % len(self.servers)
+        in_turn = (*self.servers[turn:], *self.servers[:turn])
+        return [server for server in in_turn if server not in except_for and server.breaker.admits]
 
-    async def _read_stream(self, call: LlmCall, response: aiohttp.ClientResponse, parts: asyncio.Queue[Suggestion | LlmReply]) -> LlmReply:
-        """Put each suggestion into the queue as it is complete; a server that does not stream is read as a whole."""
-        if response.content_type != "text/event-stream":
-            return await self._read_whole(call, response)
-        reader = call.reader()
-        size = 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > self._max_reply_bytes:
-                raise self._too_large()
-            for suggestion in reader.feed(chunk):
-                parts.put_nowait(suggestion)
-        return reader.finish()
+    def _least_busy(self, servers: Iterable[LlmServer]) -> LlmServer | None:
+        """Choose the server with the fewest calls under way, the first of several; None if all are full."""
+        return min((server for server in servers if server.limit.has_room), key=lambda server: server.limit.in_flight, default=None)
 
-    async def _bounded_body(self, response: aiohttp.ClientResponse) -> bytes:
-        """Read the whole body; leaving before its end closes the connection."""
-        coding = response.headers.get("Content-Encoding", "identity")
-        if coding.strip().lower() not in {"", "identity"}:
-            raise LlmError(f"the LLM server's answer is encoded ({coding[:40]}) unasked", reason=DegradedReason.LLM_BAD_REPLY)
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > self._max_reply_bytes:
-                raise self._too_large()
-        return bytes(body)
+    def _refusal(self) -> BreakerOpenError:
+        """Let every breaker count that it refused, and return the refusal that ends first."""
+        refusals = []
+        for server in self.servers:
+            try:
+                server.breaker.check()
+            except BreakerOpenError as error:
+                refusals.append(error)
+        return min(refusals, key=lambda error: error.retry_after_s)
 
-    def _too_large(self) -> LlmError:
-        return LlmError(f"the LLM server's answer is over {self._max_reply_bytes} bytes", reason=DegradedReason.LLM_BAD_REPLY)
+    def _longest_line(self) -> int:
+        return sum(server.limit.limit for server in self.servers)
 
 
-def _below(base: str, path: str) -> URL:
-    """Join an address that may have a path and a closing slash with a path below it."""
-    try:
-        url = URL(base)
-    except ValueError:
-        url = URL()
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise SettingsError(f"LLM_SERVER_URL is {base!r}; valid is an address such as http://llm.internal:8080")
-    return url / path
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)

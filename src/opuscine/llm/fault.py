@@ -27,16 +27,19 @@ class LlmError(UpstreamError):
         slow: bool = False,
         retry_after_s: float | None = None,
         unread: bytes | None = None,
+        elsewhere: bool = True,
     ) -> None:
         """Keep what follows from the fault.
 
         `counts` is the breaker's view: True counts against the server, False shows that it works (our request was at fault), None
-        says nothing. `unanswered` means that an open connection ended before a byte of the answer had come.
+        says nothing. `unanswered` means that an open connection ended before a byte of the answer had come. `elsewhere` means that another
+        server may do better.
         """
         super().__init__(text, reason=reason, slow=slow, retry_after_s=retry_after_s)
         self.counts = counts
         self.retryable = retryable
         self.unanswered = unanswered
+        self.elsewhere = elsewhere
         self.unread = unread  # an answer in which nothing could be read
         self.refusal: tuple[int, bytes] | None = None  # a status by which features are refused, and what the server says of it
 
@@ -53,10 +56,12 @@ def fault_of_status(status: int, retry_after: str | None = None, *, now: datetim
             f"the LLM server answered {status}, a redirect, which is not followed: give LLM_SERVER_URL the final address",
             reason=DegradedReason.LLM_ERROR,
         )
+    ours = 400 <= status < 500 and status not in {408, 429}
     return LlmError(
         f"the LLM server answered {status}",
         reason=DegradedReason.LLM_ERROR,
-        counts=not 400 <= status < 500 or status in {408, 429},
+        counts=not ours,
+        elsewhere=not ours,
         retryable=status in _RETRYABLE_STATUSES,
         retry_after_s=None if retry_after is None else retry_after_s(retry_after, now or datetime.now(UTC)),
     )

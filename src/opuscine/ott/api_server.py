@@ -16,6 +16,7 @@ from opuscine import __version__
 from opuscine.errors import OpusCineError, SettingsError
 from opuscine.guard.breaker import Breaker, BreakerOpenError
 from opuscine.guard.deadline import Deadline
+from opuscine.guard.error_rate import ErrorRateLimit
 from opuscine.model import OttLink, TitleRef
 from opuscine.ott.api_replies import PopularPage, read_popular, read_title
 from opuscine.providers.table import ProviderTable
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 KEEPALIVE_S = 55.0  # below the 60 s after which common balancers forget an idle connection without a word
 PROBE_CONNECTIONS = 2
+SLOW_SHARE = 0.8  # of the longest time: an answer that took so long was nearly none
 SHORT_BYTES = 16 * 1024  # what is longer may take more than 5 ms to read, too long for the loop
 UNKNOWN_STATUSES = frozenset({404, 410})
 
@@ -71,13 +73,20 @@ def api_session(settings: ApiServerSettings) -> aiohttp.ClientSession:
 
 
 def api_breaker(settings: ApiServerSettings, *, clock: Callable[[], float] = time.monotonic) -> Breaker:
-    """Build the breaker that `ApiServer` calls through: failed trials double the open time, to no more than a minute."""
+    """Build the breaker that `ApiServer` calls through.
+
+    It opens after `breaker_failures` failures in a row, or when half of the calls of 30 s (at least 20) fail or take four fifths of
+    `timeout_s`. Failed trials double the open time, up to four times its setting, and to no more than a minute.
+    """
     open_s = settings.breaker_open_s
     return Breaker(
         "api_server",
         fail_max=settings.breaker_failures,
         open_s=open_s,
         max_open_s=min(4 * open_s, 60.0),
+        error_rate=ErrorRateLimit(
+            window_s=30.0, minimum_calls=max(20, settings.breaker_failures), share=0.5, slow_s=SLOW_SHARE * settings.timeout_s
+        ),
         is_failure=lambda error: error.counts if isinstance(error, ApiServerError) else True,
         clock=clock,
     )

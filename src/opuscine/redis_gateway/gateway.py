@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import ResponseError
 
-from opuscine.guard.breaker import Breaker, BreakerOpenError
+from opuscine.guard.breaker import Breaker, BreakerInfo, BreakerOpenError
 from opuscine.redis_gateway.address import RedisAddress
 from opuscine.redis_gateway.away import AWAY, RedisAwayError, is_lost_connection, is_refusal, reason_of
 from opuscine.redis_gateway.budget import RedisBudget
@@ -160,6 +160,11 @@ class RedisGateway:
             written=self._writes.written,
             dropped_writes=self._writes.dropped,
         )
+
+    @property
+    def breaker(self) -> BreakerInfo:
+        """Return the state of the breaker as of now."""
+        return self._breaker.info
 
     async def close(self, drain_s: float = 0.5) -> None:
         """Write what waits, for at most `drain_s`, end every use and close all connections. Later uses raise `RedisAwayError`."""
