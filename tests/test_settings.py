@@ -132,3 +132,25 @@ def test_compiled_catalogues_go_where_systemd_or_the_user_keeps_caches() -> None
 
 def test_the_table_in_the_readme_is_the_codes() -> None:
     assert settings_table() in (REPOSITORY / "README.md").read_text()
+
+
+def test_several_llm_servers_are_named_with_commas_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_SERVER_URL", "http://a.internal:8080/, https://b.internal/llm")
+    assert load_settings(env_file=None).llm.urls == ("http://a.internal:8080", "https://b.internal/llm")
+    monkeypatch.setenv("LLM_SERVER_URL", "http://a.internal:8080/")
+    assert load_settings(env_file=None).llm.urls == ("http://a.internal:8080",)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["http://a.internal:80,http://A.internal/", "http://a.internal,ftp://b.internal", "http://a.internal,b.internal:8080"],
+    ids=["twice", "one of another kind", "one without a scheme"],
+)
+def test_each_llm_server_is_checked_and_none_may_stand_twice(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    said = refusal(monkeypatch, LLM_SERVER_URL=value)
+    assert said == f"LLM_SERVER_URL: found '{value}'; valid: an http or https address, or several different ones separated by commas"
+
+
+def test_credentials_in_an_address_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refusal(monkeypatch, LLM_SERVER_URL="http://user:hidden@a.internal,ftp://user:hidden@b.internal")
+    assert "found 'http://a.internal,ftp://b.internal'" in said

@@ -323,7 +323,8 @@ class Settings(BaseSettings):
     def _different_http_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """Check each address; the same one twice would be one server with two breakers."""
         addresses = tuple(cls._http_address(address) for address in value)
-        if len({URL(address) for address in addresses}) < len(addresses):
+        urls = (URL(address) for address in addresses)
+        if len({(url.scheme, url.host, url.port, url.path.rstrip("/")) for url in urls}) < len(addresses):
             raise ValueError
         return addresses
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -286,3 +286,32 @@ async def test_a_server_that_is_not_well_is_down(api: FilmServer, behaviour: Beh
         probe = CachedProbe("api_server", client.server.probe, interval_s=60, timeout_s=1)
         assert (await probe.check_now()).up is False
         assert client.breaker.fail_counter == 0
+
+
+@pytest.mark.parametrize(("took_s", "state"), [(1.5, "closed"), (1.7, "open")])
+async def test_twenty_answers_of_which_half_took_four_fifths_of_the_longest_time_open_the_breaker(took_s: float, state: str) -> None:
+    clock = ManualClock()
+    breaker = api_breaker(ApiServerSettings(url="http://api.internal", timeout_s=2.0), clock=clock)
+
+    async def answer(number: int) -> None:
+        took = took_s if number % 2 else 0.1
+        clock.advance(took)
+
+    for number in range(20):
+        before = clock.now
+        await breaker.call(answer, number)
+        clock.now = before  # as if they ran at once
+    assert breaker.state_name == state
+
+
+async def test_twenty_calls_of_which_half_fail_open_the_breaker_though_no_five_fail_in_a_row(api: FilmServer) -> None:
+    breaker = api_breaker(ApiServerSettings(url=api.url), clock=ManualClock())
+
+    async def answer(number: int) -> None:
+        if number % 2:
+            raise ApiServerError("it answered 500")
+
+    for number in range(20):
+        with suppress(ApiServerError):
+            await breaker.call(answer, number)
+    assert breaker.state_name == "open"
