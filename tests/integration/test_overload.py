@@ -13,6 +13,7 @@ from support.load import Call, clogging_beyond, closed_loop, percentile_s, repor
 from support.process import ServiceProcess, serving
 
 KNEE = 16
+QUICK_S = 0.25  # long enough that a busy machine's own pauses are not taken for the model's
 CALLERS = 300
 SECONDS = 9.0
 
@@ -30,7 +31,7 @@ async def test_a_model_that_clogs_beyond_16_calls_is_held_near_16_while_300_call
     limits: list[int] = []
     others: list[Call] = []
     async with LlmServer() as llm, serving(tmp_path, llm_server_url=llm.url) as service:
-        llm.answer = clogging_beyond(llm, KNEE)
+        llm.answer = clogging_beyond(llm, KNEE, quick_s=QUICK_S)
         connector = aiohttp.TCPConnector(limit=CALLERS + 10)
         async with aiohttp.ClientSession(connector=connector) as session:
 
@@ -62,8 +63,8 @@ async def test_a_model_that_clogs_beyond_16_calls_is_held_near_16_while_300_call
     settled = sorted(limits[len(limits) // 2 :])
     told = f"{report(calls)}; {report(others)}; limits {limits}; {stats}"
     assert {call.outcome for call in calls} == {"llm", "overloaded"}, told
-    assert KNEE - 5 <= settled[len(settled) // 2] <= KNEE + 4, told
-    assert sum(call.outcome == "llm" for call in calls) > 0.5 * SECONDS * 60, told
+    assert KNEE / 2 <= settled[len(settled) // 2] <= KNEE * 1.5, told
+    assert sum(call.outcome == "llm" for call in calls) > 0.3 * SECONDS * KNEE / QUICK_S, told
     fallbacks = [call for call in calls if call.outcome == "overloaded"]
     assert percentile_s(fallbacks, 0.5) < 1.0, told
     assert {call.outcome for call in others} == {"200"}, told

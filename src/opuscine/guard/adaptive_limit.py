@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,10 +35,10 @@ class Slot:
 
     __slots__ = ("_limit", "begun_at", "crowded", "ended", "judged")
 
-    def __init__(self, limit: AdaptiveLimit, *, crowded: bool) -> None:
-        """Begin now."""
+    def __init__(self, limit: AdaptiveLimit) -> None:
+        """Begin now, as one more of those under way."""
         self._limit = limit
-        self.crowded = crowded  # others were under way when it began
+        self.crowded = limit.in_flight > 1  # others were under way when it began
         self.begun_at = limit.clock()
         self.judged = False
         self.ended = False
@@ -66,12 +67,17 @@ class _Window:
     times: list[float] = field(default_factory=list)
     slow: int = 0
     slow_in_company: int = 0
-    full: bool = False  # all places were taken at some moment
+    pressed: int = 0  # all places were taken at some moment of the call
 
     @property
     def quick(self) -> int:
         """Return how many were not slow."""
         return len(self.times) - self.slow
+
+    @property
+    def full(self) -> bool:
+        """Tell whether at least half of the calls judged saw all places taken: only then do they tell of this limit."""
+        return 2 * self.pressed >= len(self.times)
 
     def lower_quartile(self) -> float:
         """Return the time that a quarter of the calls stayed within. Half of them must be judged."""
@@ -115,7 +121,8 @@ class AdaptiveLimit:
         self._try_ceiling_at = 0.0
         self._usually_slow = 0.0  # share of answers
         self._cuts = 0
-        self._since = 0.0  # when this limit began
+        self._full_at = -math.inf  # the last moment when all places were taken
+        self._since = clock()  # when this limit began
         self._window = _Window(LEAST_WINDOW)
 
     @property
@@ -131,13 +138,14 @@ class AdaptiveLimit:
     def begin(self) -> Slot | None:
         """Take a place, or return None if there is none."""
         self._note_overdue()
-        window = self._window
         if not self.has_room:
-            window.full = True
+            self._full_at = self.clock()
             return None
         self.in_flight += 1
-        window.full = window.full or not self.has_room
-        slot = Slot(self, crowded=self.in_flight > 1)
+        slot = Slot(self)
+        if not self.has_room:
+            self._full_at = slot.begun_at
+        window = self._window
         if len(window.open) + len(window.times) < window.size:
             window.open.add(slot)
         return slot
@@ -176,6 +184,7 @@ class AdaptiveLimit:
             window.times.append(took_s)
             window.slow += slow
             window.slow_in_company += slow and slot.crowded
+            window.pressed += self._full_at >= slot.begun_at
 
     def _is_slow(self, took_s: float) -> bool:
         return self.base_s is not None and took_s > SLOW_FACTOR * self.base_s
@@ -218,14 +227,19 @@ class AdaptiveLimit:
             self._follow(window, SLOWER)
         elif self._ceiling is None:
             self._follow(window, SLOWER_AND_FULL)
+        tried = self._ceiling is not None and self.limit >= self._ceiling
+        if not window.full or ((tried or self._doubling) and self._is_new()):
+            self._go_on_with(self.limit)
+            return
         self._good = self.limit
-        if self._ceiling is not None and self.limit >= self._ceiling:
-            if self.clock() - self._since < 2 * SLOW_FACTOR * self.base_s:  # the first answers are quick ones, whatever follows
-                self._go_on_with(self.limit)
-                return
+        if tried:
             self._ceiling = None
             self._pause_s = FIRST_PAUSE_S
-        self._go_on_with(self._raised() if window.full else self.limit)
+        self._go_on_with(self._raised())
+
+    def _is_new(self) -> bool:
+        """Tell whether calls of this limit can't be late yet: its first answers are quick ones, whatever follows."""
+        return self.base_s is not None and self.clock() - self._since < 2 * SLOW_FACTOR * self.base_s
 
     def _raised(self) -> int:
         raised = min(self.maximum, self.limit * 2 if self._doubling else self.limit + 1)
@@ -240,4 +254,4 @@ class AdaptiveLimit:
         if limit != self.limit:
             self.limit = limit
             self._since = self.clock()
-        self._window = _Window(max(LEAST_WINDOW, min(FULL_WINDOW, 2 * limit)), full=not self.has_room)
+        self._window = _Window(max(LEAST_WINDOW, min(FULL_WINDOW, 2 * limit)))
