@@ -13,9 +13,10 @@ from support.load import Call, clogging_beyond, closed_loop, percentile_s, repor
 from support.process import ServiceProcess, serving
 
 KNEE = 16
-QUICK_S = 0.25  # long enough that a busy machine's own pauses are not taken for the model's
+QUICK_S = 0.5  # long enough that a busy machine's own pauses are not taken for the model's
+PAUSE_S = 4.0  # of each caller, so that twice as many ask as the model bears, and this process keeps up
 CALLERS = 300
-SECONDS = 9.0
+SECONDS = 10.0
 
 
 async def get(service: ServiceProcess, path: str) -> dict[str, Any]:
@@ -27,7 +28,7 @@ async def get(service: ServiceProcess, path: str) -> dict[str, Any]:
 
 
 async def test_a_model_that_clogs_beyond_16_calls_is_held_near_16_while_300_callers_ask(tmp_path: Path) -> None:
-    """The service is a process of its own; each of 300 callers asks something new about every second and a half."""
+    """The service is a process of its own; each of 300 callers asks something new every four seconds or so."""
     limits: list[int] = []
     others: list[Call] = []
     async with LlmServer() as llm, serving(tmp_path, llm_server_url=llm.url) as service:
@@ -55,7 +56,7 @@ async def test_a_model_that_clogs_beyond_16_calls_is_held_near_16_while_300_call
 
             watching = asyncio.create_task(watch())
             calls, others = await asyncio.gather(
-                closed_loop(ask, callers=CALLERS, seconds=SECONDS, pause_s=1.5),
+                closed_loop(ask, callers=CALLERS, seconds=SECONDS, pause_s=PAUSE_S),
                 closed_loop(look_up, callers=2, seconds=SECONDS, pause_s=0.1),
             )
             watching.cancel()
@@ -64,7 +65,7 @@ async def test_a_model_that_clogs_beyond_16_calls_is_held_near_16_while_300_call
     told = f"{report(calls)}; {report(others)}; limits {limits}; {stats}"
     assert {call.outcome for call in calls} == {"llm", "overloaded"}, told
     assert KNEE / 2 <= settled[len(settled) // 2] <= KNEE * 1.5, told
-    assert sum(call.outcome == "llm" for call in calls) > 0.3 * SECONDS * KNEE / QUICK_S, told
+    assert sum(call.outcome == "llm" for call in calls) > 0.25 * SECONDS * KNEE / QUICK_S, told
     fallbacks = [call for call in calls if call.outcome == "overloaded"]
     assert percentile_s(fallbacks, 0.5) < 1.0, told
     assert {call.outcome for call in others} == {"200"}, told
