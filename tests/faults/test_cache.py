@@ -146,7 +146,7 @@ async def test_poisoned_row(shared: Service, llm: LlmServer, redis: RedisServer)
     "A hundred ask the same of a silent model, and leave at their deadlines or before",
     caller_gets="200 from the catalogue, `degraded_reason: llm_timeout`, for all who stayed; one call of the model for all",
     within="each caller's own deadline",
-    told_by="`/admin/stats` ▸ `recommend.joined`, `recommend.fallbacks`, `llm.breaker`",
+    told_by="`/admin/stats` ▸ `recommend.joined`, `recommend.fallbacks`, `breakers.llm`",
 )
 async def test_waiters_leave(llm: LlmServer, compiled: Path) -> None:
     """Every other one disconnects; that a thousand cost one call is shown in `integration/test_shared_calls.py`."""

@@ -37,7 +37,7 @@ async def guarded(llm: LlmServer, compiled: Path) -> AsyncIterator[Service]:
     "The LLM server accepts the call and never answers",
     caller_gets="200 from the catalogue, `degraded_reason: llm_timeout`",
     within="the caller's deadline",
-    told_by="`/admin/stats` ▸ `llm.breaker`, `recommend.fallbacks`",
+    told_by="`/admin/stats` ▸ `breakers.llm`, `recommend.fallbacks`",
 )
 async def test_silent(guarded: Service, llm: LlmServer) -> None:
     llm.answer = hang()

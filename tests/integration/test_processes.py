@@ -227,3 +227,15 @@ async def test_a_misunderstood_command_explains_itself(tmp_path: Path) -> None:
     status, _, err = await run(tmp_path, "fly")
     assert status == 2
     assert "invalid choice" in err
+
+
+async def test_check_asks_each_llm_server_and_names_them_without_credentials(tmp_path: Path) -> None:
+    async with LlmServer() as first, LlmServer() as second:
+        await second.stop()
+        urls = f"{first.url.replace('http://', 'http://user:hidden@')},{second.url}"
+        status, out, _ = await run(tmp_path, "check", "--json", llm_server_url=urls)
+    checks = json.loads(out)["checks"]
+    assert status == 1
+    assert (checks["llm-1"]["ok"], checks["llm-1"]["detail"]) == (True, f"{first.url} answers with status 200")
+    assert (checks["llm-2"]["ok"], checks["llm-2"]["detail"]) == (False, f"{second.url}: llm unavailable")
+    assert "hidden" not in out

@@ -358,7 +358,7 @@ async def test_a_silent_server_is_counted_against_when_everyone_has_left_in_time
         assert (await expired(rig, llm, after_s=0.0)).reason is DegradedReason.LLM_TIMEOUT
         await until(lambda: not llm.in_flight)
     assert not rig.breaker.closed
-    assert rig.limit.in_use == 0
+    assert rig.limit.in_flight == 0
 
 
 async def test_who_leave_sooner_than_answers_usually_come_say_nothing_of_the_server(llm: LlmServer, rig: Rig) -> None:

@@ -5,7 +5,7 @@
         "The LLM server accepts the call and never answers",
         caller_gets="200 from the catalogue, `degraded_reason: llm_timeout`",
         within="the caller's deadline",
-        told_by="`/admin/stats` ▸ `llm.breaker`; log `breaker`",
+        told_by="`/admin/stats` ▸ `breakers.llm`; log `breaker`",
     )
     async def test_an_llm_that_is_silent(...) -> None:
 

@@ -66,10 +66,7 @@ def llm_component(app: web.Application) -> dict[str, Any]:
         return UNUSED
     servers = {server.name: upstream_component(app[LLM_PROBES][server.name].outcome, server.breaker.info) for server in app[LLM].servers}
     best = min(servers.values(), key=lambda component: ("UP", "UNKNOWN", "DOWN").index(component["status"]))
-    shown = {name: {"status": component["status"], **component["details"]} for name, component in servers.items()}
-    for details in shown.values():
-        del details["configured"]
-    return {"status": best["status"], "details": {**best["details"], "servers": shown}}
+    return {"status": best["status"], "details": {**best["details"], "servers": servers}}
 
 
 def redis_component(app: web.Application) -> dict[str, Any]:
