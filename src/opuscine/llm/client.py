@@ -103,11 +103,6 @@ class LlmClient:
         ]
         return cls(servers, timeout_s=settings.timeout_s, budget=budget, retry=retry, clock=clock, queue_s=queue_s)
 
-    @property
-    def waiting(self) -> int:
-        """Return how many callers wait for a place."""
-        return len(self._line)
-
     def stats(self) -> dict[str, Any]:
         """Return what the administration shows of this part."""
         limits = {server.name: server.limit.info for server in self.servers}
