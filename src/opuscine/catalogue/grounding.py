@@ -80,6 +80,14 @@ class Grounded:
     rejected: int
     rejected_titles: tuple[str, ...]  # as plain text, for the log
 
+    def plus(self, later: Grounded) -> Grounded:
+        """Return this and what was grounded of later suggestions, as if it had been done in one go."""
+        films = {item.film.ref: item for item in self.films}
+        for item in later.films:
+            if (first := films.get(item.film.ref)) is None or first.match.score < item.match.score:
+                films[item.film.ref] = item
+        return Grounded(tuple(films.values()), self.rejected + later.rejected, self.rejected_titles + later.rejected_titles)
+
     @property
     def by_method(self) -> Mapping[MatchMethod, int]:
         """Count the films by how they were tied."""
