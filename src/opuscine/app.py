@@ -21,7 +21,7 @@ from opuscine.errors import SettingsError
 from opuscine.guard.breaker import Breaker
 from opuscine.guard.probe import CachedProbe
 from opuscine.guard.rate_limiter import Rate, RateLimiter, RedisRateLimiter
-from opuscine.handlers import admin, docs, health, legacy, ott, popular, recommend
+from opuscine.handlers import admin, docs, health, legacy, ott, page, popular, recommend
 from opuscine.identity.authenticator import Authenticator, IdentitySettings
 from opuscine.identity.jwt import JwtSettings
 from opuscine.keys import (
@@ -45,6 +45,7 @@ from opuscine.keys import (
     REDIS,
     REDIS_PROBE,
     SETTINGS,
+    STATIC_FILES,
     UTC_NOW,
     Lifecycle,
 )
@@ -70,6 +71,7 @@ from opuscine.recommend.sentence import SentenceReader
 from opuscine.recommend.sifting import Sifter
 from opuscine.redis_gateway import RedisBudget, RedisGateway, RedisSettings
 from opuscine.settings import ServerSettings, Settings
+from opuscine.static_files import static_files
 
 OPERATIONS: tuple[Operation, ...] = (
     *recommend.OPERATIONS,
@@ -78,6 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *health.OPERATIONS,
     *admin.OPERATIONS,
     *docs.OPERATIONS,
+    *page.OPERATIONS,
     *legacy.OPERATIONS,
 )
 # A Redis that hangs costs each request its budget until the breaker opens; it is asked again soon, since asking is cheap.
@@ -111,6 +114,7 @@ def create_app(
     app[UTC_NOW] = utc_now
     app[CONNECTIONS] = open_connections(settings.server)
     app[OPENAPI] = dumps(document(OPERATIONS))
+    app[STATIC_FILES] = static_files() if settings.page_on else {}
     app[READ_LIMIT] = Limit(lambda: app.get(READ_LIMITER))
     app[RECOMMEND_LIMIT] = Limit(lambda: app.get(RECOMMEND_LIMITER))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -23,6 +23,7 @@ from opuscine.presenter import AnswerPresenter
 from opuscine.recommend.recommender import Recommender
 from opuscine.redis_gateway import RedisBudget, RedisGateway
 from opuscine.settings import Settings
+from opuscine.static_files import StaticFile
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ PRESENTER = web.AppKey("presenter", AnswerPresenter)
 CONNECTIONS = web.AppKey("connections", OpenConnections)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 OPENAPI = web.AppKey("openapi", bytes)
+STATIC_FILES: web.AppKey[Mapping[str, StaticFile]] = web.AppKey("static_files", Mapping)  # empty when PAGE is off
 UTC_NOW: web.AppKey[Callable[[], datetime]] = web.AppKey("utc_now", Callable)  # type: ignore[arg-type]  # a class is asked for, only for its repr
 
 CONTEXT = web.RequestKey("context", RequestContext)

@@ -155,6 +155,9 @@ class Settings(BaseSettings):
     fallback: OnOff = setting(
         "on", "Answer from the catalogue when the model can't; `off` shows its faults as 502, 503 and 504.", "on or off", "Service"
     )
+    page: OnOff | None = setting(
+        None, "The page at `/` for browsers, and `/docs`. Default: `off` in production, else `on`.", "on or off", "Service"
+    )
     middlewares: Annotated[tuple[str, ...] | None, NoDecode] = setting(
         None,
         "Middlewares in order, outermost first. Default: the built-in order (`opuscine plugins`).",
@@ -328,7 +331,7 @@ class Settings(BaseSettings):
             raise ValueError
         return addresses
 
-    @field_validator("environment", "log_level", "fallback", "llm_protocol", "region", "auth", mode="before")
+    @field_validator("environment", "log_level", "fallback", "llm_protocol", "region", "auth", "page", mode="before")
     @classmethod
     def _word(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
@@ -373,6 +376,11 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """Say whether this is production, where a guard may not be missing."""
         return self.environment == "production"
+
+    @property
+    def page_on(self) -> bool:
+        """Say whether browsers are shown the page and the viewer of the API document."""
+        return self.page == "on" or (self.page is None and not self.production)
 
     @property
     def auth_on(self) -> bool:

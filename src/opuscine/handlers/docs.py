@@ -6,10 +6,13 @@ from aiohttp import web
 
 from opuscine import __version__
 from opuscine.contract import ATTRIBUTION, IndexAnswer
+from opuscine.handlers.accept import prefers
 from opuscine.handlers.answers import json_answer
-from opuscine.keys import OPENAPI
+from opuscine.handlers.page import send_file
+from opuscine.keys import OPENAPI, STATIC_FILES
 from opuscine.operations import Operation
 
+PAGE_FILE = "index.html"
 INDEX = {
     "name": "OpusCine",
     "version": __version__,
@@ -19,14 +22,20 @@ INDEX = {
         "popular": "/api/movies/popular",
         "health": "/health",
         "openapi": "/openapi.json",
+        "docs": "/docs",
     },
     "attribution": ATTRIBUTION,
 }
 
 
-async def index(_request: web.Request) -> web.Response:
-    """Say what this is and where to go on."""
-    return json_answer(INDEX, cache_control="public, max-age=300")
+async def index(request: web.Request) -> web.Response:
+    """Say what this is and where to go on: to programs as JSON, to a browser with the page where `PAGE` is on."""
+    if PAGE_FILE in request.app[STATIC_FILES] and prefers(request, "text/html"):
+        answer = send_file(request, PAGE_FILE)
+    else:
+        answer = json_answer(INDEX, cache_control="public, max-age=300")
+    answer.headers["Vary"] = "Accept"
+    return answer
 
 
 async def openapi(request: web.Request) -> web.Response:
@@ -35,6 +44,6 @@ async def openapi(request: web.Request) -> web.Response:
 
 
 OPERATIONS = (
-    Operation("GET", "/", index, "getIndex", "What this service is", "about", IndexAnswer),
+    Operation("GET", "/", index, "getIndex", "What this service is", "about", IndexAnswer, shows_page=True),
     Operation("GET", "/openapi.json", openapi, "getOpenApi", "This document", "about", None),
 )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from opuscine.codec import dumps
+from opuscine.handlers.accept import prefers
 
 HEARTBEAT_S = 15.0  # below the 60 s after which proxies give up on a silent answer
 CONTENT_TYPE = "text/event-stream"
@@ -33,10 +34,7 @@ class Event(NamedTuple):
 
 def wants_events(request: web.Request) -> bool:
     """Say whether the caller asks for a stream: it names its type, and JSON not before it."""
-    accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("Accept", "").split(",")]
-    if CONTENT_TYPE not in accepted:
-        return False
-    return "application/json" not in accepted or accepted.index(CONTENT_TYPE) < accepted.index("application/json")
+    return prefers(request, CONTENT_TYPE)
 
 
 async def send_events(
