@@ -143,10 +143,14 @@ Page = Annotated[int, Field(ge=1, le=1000, description="Page, from 1."), WholeNu
 Limit = Annotated[int, Field(ge=1, le=100, description="Films per page."), WholeNumber]
 INT64: JsonDict = {"format": "int64"}  # generated clients take a plain integer for 32 bits
 TitleId = Annotated[
-    int, Field(ge=1, le=LARGEST_ID, description="TMDB's number of the film or series.", json_schema_extra=INT64), WholeNumber
+    int,
+    Field(ge=1, le=LARGEST_ID, description="TMDB's number of the film or series.", examples=[496243], json_schema_extra=INT64),
+    WholeNumber,
 ]
 Region = Annotated[
-    str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2; default: the service's region."), BeforeValidator(_region_code)
+    str,
+    Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2; default: the service's region.", examples=["KR"]),
+    BeforeValidator(_region_code),
 ]
 
 

@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from opuscine import __version__
-from opuscine.codec import loads
-from opuscine.contract import ATTRIBUTION, PROBLEM_SUMMARIES, Problem
+from opuscine.codec import dumps, loads
+from opuscine.contract import ATTRIBUTION, PROBLEM_SUMMARIES, PROBLEMS, FieldError, Problem, ProblemError, show_problem
 from opuscine.operations import Operation
 from opuscine.packaged import packaged_file
 
-COMMON_PROBLEMS = (500,)
+COMMON_PROBLEMS = (400, 431, 500, 503)  # what any request may meet: it can't be read, we fail, or too many connections are open
 SCHEMAS = "#/components/schemas/"
 TAGS = {
     "recommend": "Films for a wish",
@@ -30,22 +30,39 @@ TAGS = {
     "about": "About this service",
     "legacy": "Addresses of the predecessor",
 }
-ANSWER_HEADERS = {
-    "X-Request-Id": {"description": "The request's id: the caller's, or a new one.", "schema": {"type": "string"}},
-    "Server-Timing": {"description": "Phases of the work in milliseconds.", "schema": {"type": "string"}},
+EVENTS = (
+    "Server-sent events, each with JSON on one `data:` line: `movie` (a Movie) for each film as soon as it is known, `message` "
+    "(`{text}`) with the explanation, and last `done` (the answer without `movies`). Lines that begin with `:` keep the connection awake."
+)
+HEADERS: dict[str, dict[str, str]] = {
+    "X-Request-Id": {"description": "The request's id: the caller's, or a new one.", "example": "3f0c2a9d5b7e4c1f"},
+    "Server-Timing": {"description": "Phases of the work in milliseconds.", "example": "body;dur=0.1, catalogue;dur=3.2, total;dur=4.0"},
+    "Cache-Control": {"description": "Who may keep the answer, and for how long.", "example": "no-store"},
+    "Keep-Alive": {"description": "How many seconds an idle connection is kept.", "example": "timeout=1200"},
+    "Vary": {"description": "The request headers that the answer depends on.", "example": "Authorization, X-Api-Key"},
+    "Age": {"description": "Seconds since the answer was made (RFC 9111); absent from one that was made for this request.", "example": "12"},
+    "ETag": {"description": "Entity tag for If-None-Match.", "example": '"5f2b9c0d1e3a4b6c7d8e9f00"'},
+    "RateLimit": {"description": "What is left of the limit, and when it is whole again (IETF draft).", "example": '"read";r=1199;t=1'},
+    "RateLimit-Policy": {"description": "The limit itself.", "example": '"read";q=1200;w=60'},
+    "Retry-After": {"description": "Seconds to wait, at most 2.", "example": "1"},
+    "WWW-Authenticate": {"description": "How to authenticate.", "example": 'Bearer realm="opuscine"'},
 }
-EVENTS = "Events: `movie` (a Movie) for each film, `message` (`{text}`) for the explanation, `done` (the answer without movies)."
+COMMON_HEADERS = ("X-Request-Id", "Server-Timing", "Cache-Control", "Keep-Alive")
+RATE_HEADERS = ("RateLimit", "RateLimit-Policy")
+PROBLEM_HEADERS: dict[int, tuple[str, ...]] = {401: ("WWW-Authenticate",), 429: ("Retry-After", *RATE_HEADERS), 503: ("Retry-After",)}
 SECURITY_SCHEMES = {
-    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "A key made with `opuscine keys new`."},
-    "Bearer": {"type": "http", "scheme": "bearer", "description": "A token of the configured issuer, or an API key."},
-}
-RATE_HEADERS = {
-    "RateLimit": {"description": "What is left of the limit, and when it is whole again (IETF draft).", "schema": {"type": "string"}},
-    "RateLimit-Policy": {"description": "The limit itself.", "schema": {"type": "string"}},
-}
-AGE = {
-    "description": "Seconds since the answer was made (RFC 9111); absent from one that was made for this request.",
-    "schema": {"type": "string"},
+    "ApiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Api-Key",
+        "description": "A key made with `opuscine keys new`; its scopes say what it may do.",
+    },
+    "Bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token of the configured issuer with the scopes in `scope`, or an API key.",
+    },
 }
 CACHE_CONTROL = {
     "name": "Cache-Control",
@@ -53,12 +70,6 @@ CACHE_CONTROL = {
     "required": False,
     "description": "`no-cache`: an answer made anew, which replaces the one that is kept; `no-store`: made anew, and not kept (RFC 9111).",
     "schema": {"type": "string"},
-}
-RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait, at most 2.", "schema": {"type": "string"}}}
-PROBLEM_HEADERS: dict[int, dict[str, Any]] = {
-    401: {"WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}}},
-    429: {**RETRY_AFTER, **RATE_HEADERS},
-    503: RETRY_AFTER,
 }
 REQUEST_HEADERS: dict[str, dict[str, Any]] = {
     "RequestId": {
@@ -82,7 +93,8 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Make the whole document."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = describe(operation)
+        if operation.documented:
+            paths.setdefault(operation.path, {})[operation.method.lower()] = describe(operation)
     used = {operation.tag for operation in operations}
     return {
         "openapi": "3.0.3",
@@ -90,12 +102,18 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "title": "OpusCine",
             "version": __version__,
             "description": "Recommends films for a sentence and says where each can be watched. Data: " + ", ".join(ATTRIBUTION) + ".",
-            "license": {"name": "MIT"},
+            "contact": {"name": "Whoever runs this service"},
+            "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items() if name in used],
         "paths": paths,
-        "components": {"schemas": schemas(operations), "parameters": REQUEST_HEADERS, "securitySchemes": SECURITY_SCHEMES},
+        "components": {
+            "schemas": schemas(operations),
+            "parameters": REQUEST_HEADERS,
+            "headers": {name: {**header, "schema": {"type": "string"}} for name, header in HEADERS.items()},
+            "securitySchemes": SECURITY_SCHEMES,
+        },
     }
 
 
@@ -112,12 +130,16 @@ def describe(operation: Operation) -> dict[str, Any]:
             *({"$ref": f"#/components/parameters/{name}"} for name in REQUEST_HEADERS),
         ],
         "responses": dict(sorted(responses(operation).items())),
+        "security": [],
     }
     if operation.scope is not None:
         described["description"] += f" Needs the scope `{operation.scope}` where authentication is on."
         described["security"] = [{name: []} for name in SECURITY_SCHEMES]
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(operation.body)}}}
+        content: dict[str, Any] = {"schema": ref(operation.body)}
+        if operation.examples:
+            content["examples"] = {name: {"summary": summary, "value": value} for name, summary, value in operation.examples}
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
     return described
 
 
@@ -144,31 +166,69 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
 
 def responses(operation: Operation) -> dict[str, Any]:
     """Describe every answer: the body, its variants by status, and each problem."""
-    body = {"schema": ref(operation.answer) if operation.answer else {"type": "object"}}
-    headers = dict(ANSWER_HEADERS)
+    names = [*COMMON_HEADERS]
+    if operation.scope is not None:
+        names.append("Vary")
     if operation.scope in {"read", "recommend"}:
-        headers |= RATE_HEADERS
+        names += RATE_HEADERS
     if operation.cached:
-        headers["Age"] = AGE
+        names.append("Age")
     if operation.conditional:
-        headers["ETag"] = {"description": "Entity tag for If-None-Match.", "schema": {"type": "string"}}
+        names.append("ETag")
     answers: dict[str, Any] = {
-        str(status): {"description": operation.summary, "headers": headers, "content": {"application/json": body}}
+        str(status): {"description": operation.summary, "headers": headers(names), "content": contents(operation)}
         for status in (operation.status, *operation.other_answers)
     }
-    if operation.streams:
-        answers[str(operation.status)]["content"]["text/event-stream"] = {"schema": {"type": "string", "description": EVENTS}}
     if operation.conditional:
-        answers["304"] = {"description": "The caller's copy is still right", "headers": headers}
+        answers["304"] = {"description": "The caller's copy is still right", "headers": headers(names)}
     guarded = (401, 403, 429) if operation.scope else ()
     for status in (*operation.problems, *guarded, *COMMON_PROBLEMS):
         if str(status) not in answers:
             answers[str(status)] = {
                 "description": PROBLEM_SUMMARIES[status],
-                "headers": {**ANSWER_HEADERS, **PROBLEM_HEADERS.get(status, {})},
-                "content": {"application/problem+json": {"schema": ref(Problem)}},
+                "headers": headers((*COMMON_HEADERS, *PROBLEM_HEADERS.get(status, ()))),
+                "content": {"application/problem+json": {"schema": ref(Problem), "example": problem_example(status, operation)}},
             }
     return answers
+
+
+def contents(operation: Operation) -> dict[str, Any]:
+    """Describe the body of an answer in each form that it comes in."""
+    if operation.content != "application/json":
+        return {operation.content: {"schema": {"type": "string"}}}
+    if operation.answer is None:
+        return {"application/json": {"schema": {"type": "object"}, "example": {"openapi": "3.0.3", "info": {"title": "OpusCine"}}}}
+    example = example_of(shown_name(operation.answer.__name__))
+    forms: dict[str, Any] = {"application/json": {"schema": ref(operation.answer), "example": example}}
+    if operation.streams:
+        forms["text/event-stream"] = {"schema": {"type": "string", "description": EVENTS}, "example": events_example(example)}
+    if operation.shows_page:
+        forms["text/html"] = {"schema": {"type": "string", "description": "The page, for browsers, where `PAGE` is on."}}
+    return forms
+
+
+def events_example(answer: Mapping[str, Any]) -> str:
+    """Write an answer as the events that it is sent as."""
+    rest = {name: value for name, value in answer.items() if name != "movies"}
+    events = [
+        *(("movie", movie) for movie in answer["movies"]),
+        ("message", {"text": answer["query_info"]["recommendation_explanation"]}),
+        ("done", rest),
+    ]
+    return "".join(f"id: {number}\nevent: {name}\ndata: {dumps(data).decode()}\n\n" for number, (name, data) in enumerate(events))
+
+
+def problem_example(status: int, operation: Operation) -> dict[str, Any]:
+    """Show what the first kind of problem of a status looks like."""
+    kind = next(kind for kind in PROBLEMS.values() if kind.status == status)
+    errors = [FieldError(field="message", message="must not be empty")] if status == 422 else []
+    problem = ProblemError(kind.code, f"{PROBLEM_SUMMARIES[status]}.", errors=errors)
+    return show_problem(problem, instance=operation.path.replace("{id}", "496243"), request_id=HEADERS["X-Request-Id"]["example"])
+
+
+def headers(names: Iterable[str]) -> dict[str, Any]:
+    """Point to the descriptions of headers."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def schemas(operations: Iterable[Operation]) -> dict[str, Any]:

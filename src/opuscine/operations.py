@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel
@@ -28,6 +29,7 @@ class Operation:
     streams: bool = False  # sends its answer as server-sent events to callers that accept them
     cached: bool = False  # may answer with what was made for an earlier request, and heeds a caller's Cache-Control
     conditional: bool = False  # answers 304 to a matching If-None-Match
+    examples: tuple[tuple[str, str, Any], ...] = ()  # bodies to send: a name, what it shows, the body
     content: str = "application/json"  # the type of its answer
     shows_page: bool = False  # answers HTML to browsers where PAGE is on
     documented: bool = True  # False: a file that only the page's own HTML names, of no use to a program

@@ -89,6 +89,13 @@ def note(context: RequestContext, source: Source, degraded_reason: DegradedReaso
         context.notes["degraded"] = degraded_reason.value
 
 
+EXAMPLES = (
+    ("wish", "A wish", {"message": "비 오는 날 볼만한 잔잔한 영화"}),
+    ("page", "The second page for one of the caller's users", {"message": "2019년 한국 스릴러", "user_id": "42", "page": 2, "limit": 5}),
+    ("region", "Where to watch in another country", {"message": "Science fiction from the 1980s", "limit": 10, "region": "US"}),
+)
+
+
 def recommend_operation(path: str, operation_id: str, summary: str) -> Operation:
     """Describe the operation under a path."""
     return Operation(
@@ -103,6 +110,7 @@ def recommend_operation(path: str, operation_id: str, summary: str) -> Operation
         body=RecommendRequest,
         streams=True,
         cached=True,
+        examples=EXAMPLES,
         problems=(400, 408, 413, 415, 422, 429, 502, 503, 504),
     )
 

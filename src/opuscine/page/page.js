@@ -403,7 +403,8 @@ function badge(link) {
 }
 
 function logo(path) {
-  const image = element("img", { className: "badge-logo", alt: "", width: 18, height: 18, loading: "lazy", referrerPolicy: "no-referrer" });
+  const image = element("img", { className: "badge-logo", alt: "", width: 18, height: 18, hidden: true, referrerPolicy: "no-referrer" });
+  image.addEventListener("load", () => (image.hidden = false));
   image.addEventListener("error", () => image.remove());
   image.src = `${IMAGES}w45${path}`;
   return image;
