@@ -51,11 +51,15 @@ async def test_it_serves_in_an_empty_folder(installed: Path, tmp_path: Path) -> 
                 url = (await process.stdout.readline()).decode()
         url = url.partition("address=")[2].split()[0]
         document = json.loads(await asyncio.to_thread(fetch, f"{url}/openapi.json"))
+        page = await asyncio.to_thread(fetch, f"{url}/page/page.js")
+        shown = await asyncio.to_thread(fetch, f"{url}/docs")
         health = json.loads(await asyncio.to_thread(fetch, f"{url}/health"))
     finally:
         process.terminate()
         await process.communicate()
     assert health["movie_count"] >= 120
+    assert b"api/movies/recommend" in page
+    assert b"page/swagger-ui-bundle.js" in shown
     assert "example" in document["components"]["schemas"]["RecommendAnswer"]
 
 

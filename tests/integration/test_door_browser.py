@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from playwright.async_api import Browser
 
 from opuscine.keys import READ_LIMIT, RECOMMEND_LIMIT
-from support.browser import Browser
+from support.browser import browsing, text_when_done
 from support.door import JWT, OTT, Keys, token
 from support.service import running
 
@@ -57,7 +58,7 @@ async def page_server() -> AsyncIterator[str]:
 
 async def outcomes(browser: Browser, origin: str, calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Open the page of an origin and return what it has written."""
-    found: list[dict[str, Any]] = json.loads(await browser.open(f"{origin}/#{json.dumps(calls)}"))
+    found: list[dict[str, Any]] = json.loads(await text_when_done(browser, f"{origin}/#{json.dumps(calls)}"))
     assert len(found) == len(calls)
     return found
 
@@ -67,7 +68,7 @@ async def test_pages_call_and_read_only_where_their_origin_is_allowed(compiled: 
     limits = {"rate_limit_read": "1000/minute", "rate_limit_recommend": "2/hour"}
     async with AsyncExitStack() as stack:
         allowed, foreign = [await stack.enter_async_context(page_server()) for _ in range(2)]
-        browser = await stack.enter_async_context(Browser.running(tmp_path / "profile"))
+        browser = await stack.enter_async_context(browsing())
         settings = {"environment": "production", "cors_origins": allowed, **keys.settings, **JWT, **limits}
         async with running(compiled, **settings) as service:
             signed = {"Authorization": f"Bearer {token()}"}

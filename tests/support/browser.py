@@ -1,24 +1,19 @@
-"""A real browser without a window, driven by its own protocol (Chrome DevTools Protocol) over aiohttp's WebSocket."""
+"""A real browser without a window: the machine's Chromium, driven by Playwright, whose wheel brings none."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
+from playwright.async_api import Browser, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-START_S = 30.0
 # The pages are the test's own, so there is nothing to lock in; in containers and as root the sandbox can't start.
 OPTIONS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-port=0"),
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions"),
 )
 
@@ -31,71 +26,24 @@ def browser_binary() -> str:
     return found
 
 
-class Browser:
-    """A running browser: `open` loads a page and returns what it has written by the time that it says it is done."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Speak to a browser through the socket of its whole."""
-        self._socket = socket
-        self._numbers = itertools.count(1)
-
-    @classmethod
-    @asynccontextmanager
-    async def running(cls, folder: Path) -> AsyncIterator[Browser]:
-        """Run a browser with an empty profile in this folder for the length of the block."""
-        process = await asyncio.create_subprocess_exec(
-            browser_binary(),
-            *OPTIONS,
-            f"--user-data-dir={folder}",
-            "about:blank",
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+@asynccontextmanager
+async def browsing() -> AsyncIterator[Browser]:
+    """Run a browser with an empty profile for the length of the block."""
+    binary = browser_binary()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=binary, args=OPTIONS)
         try:
-            async with asyncio.timeout(START_S):
-                address = await _address(process, folder / "DevToolsActivePort")
-            async with aiohttp.ClientSession() as session, session.ws_connect(address) as socket:
-                yield cls(socket)
+            yield browser
         finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
-
-    async def open(self, url: str, *, within_s: float = 20.0) -> str:
-        """Load a page in a tab of its own, wait until it sets `document.body.dataset.done`, and return its text."""
-        target = (await self._call("Target.createTarget", url=url))["targetId"]
-        session = (await self._call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
-        try:
-            async with asyncio.timeout(within_s):
-                while True:
-                    expression = "document.body && document.body.dataset.done ? document.body.innerText : null"
-                    found = await self._call("Runtime.evaluate", session, expression=expression)
-                    if (text := found["result"].get("value")) is not None:
-                        return str(text)
-                    await asyncio.sleep(0.02)
-        finally:
-            await self._call("Target.closeTarget", targetId=target)
-
-    async def _call(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
-        number = next(self._numbers)
-        await self._socket.send_json({"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {}))
-        while True:
-            message = await self._socket.receive_json(timeout=START_S)
-            if message.get("id") == number:
-                assert "error" not in message, message
-                result: dict[str, Any] = message["result"]
-                return result
+            await browser.close()
 
 
-async def _address(process: asyncio.subprocess.Process, file: Path) -> str:
-    """Wait for the file in which the browser says where it listens."""
-    while True:
-        assert process.returncode is None, "the browser ended at its start"
-        match _words(file):
-            case [port, path]:
-                return f"ws://127.0.0.1:{port}{path}"
-        await asyncio.sleep(0.02)
-
-
-def _words(file: Path) -> list[str]:
-    return file.read_text().split() if file.exists() else []
+async def text_when_done(browser: Browser, url: str) -> str:
+    """Load a page in a profile of its own, wait until it sets `document.body.dataset.done`, and return its text."""
+    page = await browser.new_page()
+    try:
+        await page.goto(url)
+        await page.wait_for_selector("body[data-done]", timeout=20_000)
+        return await page.locator("body").inner_text()
+    finally:
+        await page.close()

@@ -337,7 +337,9 @@ function card(film, { matched = true } = {}) {
         "p",
         { className: "facts" },
         year ? element("span", {}, year) : null,
+        " ",
         element("span", {}, t()[film.media_type] ?? film.media_type),
+        " ",
         rating
           ? element(
               "span",
@@ -392,8 +394,9 @@ function places(links) {
 function badge(link) {
   const href = linkable(link.link);
   const inside = [
-    IMAGE_PATH.test(link.logo_path) ? logo(link.logo_path) : null,
+    IMAGE_PATH.test(link.logo_path) ? logo(link.logo_path) : "",
     element("span", { className: "badge-name" }, link.provider_name),
+    " ",
     element("span", { className: "badge-type" }, t().type[link.type] ?? link.type),
   ];
   if (href === null) return element("span", { className: "badge" }, ...inside);
@@ -714,6 +717,7 @@ function part(name, status, more = "") {
     { className: "part", "data-status": status },
     element("span", { className: "lamp", "aria-hidden": "true" }),
     element("span", { className: "part-name" }, t().part[name]),
+    " ", // between words for those who hear them; nobody sees it
     element("span", { className: "part-state" }, [t().state[status] ?? status, more].filter(Boolean).join(" · ")),
   );
 }
