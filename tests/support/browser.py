@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
+PATIENCE_MS = 20_000  # how long a page may take to show what is expected: tests share their machine
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # The pages are the test's own, so there is nothing to lock in; in containers and as root the sandbox can't start.
 OPTIONS = (
@@ -30,6 +31,7 @@ def browser_binary() -> str:
 async def browsing() -> AsyncIterator[Browser]:
     """Run a browser with an empty profile for the length of the block."""
     binary = browser_binary()
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=binary, args=OPTIONS)
         try:
@@ -43,7 +45,7 @@ async def text_when_done(browser: Browser, url: str) -> str:
     page = await browser.new_page()
     try:
         await page.goto(url)
-        await page.wait_for_selector("body[data-done]", timeout=20_000)
+        await page.wait_for_selector("body[data-done]", timeout=PATIENCE_MS)
         return await page.locator("body").inner_text()
     finally:
         await page.close()

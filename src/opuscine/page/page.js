@@ -60,7 +60,7 @@ const TEXTS = {
     },
   },
   en: {
-    skip: "Skip to the search field", navigation: "Menu", language: "Language", apiDocs: "API document",
+    skip: "Skip to the search field", navigation: "Menu", language: "Language", apiDocs: "API docs",
     question: "What shall we watch tonight?", lead: "Write down a mood or an occasion, and find films that suit it and where each can be watched.",
     wishLabel: "The film you would like, in a sentence", wishHint: "e.g. a quiet film for a rainy evening", wishMissing: "Write a sentence about the film you would like.",
     search: "Search", region: "Where to watch: country", ownRegion: "default", examples: "Some sentences to try",
