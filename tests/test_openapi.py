@@ -57,6 +57,14 @@ def test_every_body_has_an_example_and_every_answer_its_headers(operation: dict[
     assert all("example" in body or "examples" in body for body in bodies)
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/health", "/api/movies/popular"])
+async def test_an_answer_has_the_headers_that_are_described(service: Service, path: str) -> None:
+    described = set(DOCUMENT["paths"][path]["get"]["responses"]["200"]["headers"])
+    of_authentication_and_limits = {"Vary", "RateLimit", "RateLimit-Policy"}
+    async with service.caller.get(service.url + path) as response:
+        assert [name for name in described - of_authentication_and_limits if name not in response.headers] == []
+
+
 def test_examples_of_problems_are_what_the_service_would_say() -> None:
     for path, methods in DOCUMENT["paths"].items():
         for operation in methods.values():

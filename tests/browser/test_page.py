@@ -182,6 +182,15 @@ async def test_the_page_is_walked_by_keyboard_alone(visitor: Visitor) -> None:
     assert len(set(titles[before:]) & set(titles[:before])) == 0
 
 
+async def test_an_example_is_one_press_away_and_leaves_the_focus_at_its_films(visitor: Visitor) -> None:
+    await visitor.open()
+    await visitor.page.get_by_role("button", name="2019년 한국 스릴러").press("Enter")
+    await expect(visitor.page.locator("#results-title")).to_contain_text("2019년 한국 스릴러")
+    await expect(visitor.cards.first).to_contain_text("2019")
+    assert await focused(visitor.page) == "results-title"
+    assert await visitor.page.input_value("#wish") == "2019년 한국 스릴러"
+
+
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 @pytest.mark.parametrize("scheme", SCHEMES)
 async def test_no_serious_fault_and_nothing_wider_than_the_window(browser: Browser, service: Service, width: int, scheme: Scheme) -> None:

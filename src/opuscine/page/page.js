@@ -748,6 +748,7 @@ function showTexts() {
       button.addEventListener("click", () => {
         $("wish").value = wish;
         submit();
+        $("results-title").focus({ preventScroll: true }); // the button is gone now; the field would raise a phone's keyboard
       });
       return element("li", {}, button);
     }),
