@@ -40,7 +40,10 @@ HEADERS: dict[str, dict[str, str]] = {
     "Cache-Control": {"description": "Who may keep the answer, and for how long.", "example": "no-store"},
     "Keep-Alive": {"description": "How many seconds an idle connection is kept.", "example": "timeout=1200"},
     "Vary": {"description": "The request headers that the answer depends on.", "example": "Authorization, X-Api-Key"},
-    "Age": {"description": "Seconds since the answer was made (RFC 9111); absent from one that was made for this request.", "example": "12"},
+    "Age": {
+        "description": "Seconds since the answer was made (RFC 9111); absent from one that was made for this request.",
+        "example": "12",
+    },
     "ETag": {"description": "Entity tag for If-None-Match.", "example": '"5f2b9c0d1e3a4b6c7d8e9f00"'},
     "RateLimit": {"description": "What is left of the limit, and when it is whole again (IETF draft).", "example": '"read";r=1199;t=1'},
     "RateLimit-Policy": {"description": "The limit itself.", "example": '"read";q=1200;w=60'},

@@ -248,6 +248,7 @@ async def test_a_wish_goes_to_the_country_that_was_chosen(visitor: Visitor) -> N
     async with visitor.page.expect_request("**/api/movies/recommend") as asked:
         await visitor.wish("2019년 한국 스릴러")
     assert json.loads((await asked.value).post_data or "")["region"] == "US"
+    assert "cache-control" not in await (await asked.value).all_headers(), "kept answers are welcome"
     assert "미국" in await visitor.text("#notes")
     await expect(visitor.cards.first).to_contain_text("어디에서 볼 수 있는지 아직 알려지지 않았습니다.")
 
@@ -260,6 +261,16 @@ async def test_where_nothing_fits_it_says_so(visitor: Visitor) -> None:
     await visitor.wish("아무도 만들지 않은 영화")
     assert "조건에 맞는 작품을 찾지 못했습니다" in await visitor.text("#empty")
     assert await visitor.page.locator("#more").is_hidden()
+
+
+async def test_an_earlier_answer_in_the_models_place_is_not_called_the_catalogues(visitor: Visitor) -> None:
+    rest = golden()
+    rest["data"] |= {"source": "cache", "degraded": True, "degraded_reason": "llm_timeout"}
+    found = rest.pop("movies")
+    await visitor.open()
+    await visitor.answer_with([*(("movie", film) for film in found), ("done", rest)])
+    await visitor.wish(WISH)
+    assert await visitor.text(".degraded") == "언어 모델 대신 전에 받은 답을 보여 드립니다. 모델이 제때 답하지 못했습니다."
 
 
 async def test_a_stream_that_breaks_off_keeps_its_films_and_offers_to_try_again(visitor: Visitor) -> None:

@@ -27,9 +27,9 @@ const TEXTS = {
     movie: "영화", tv: "시리즈", score: (n) => `평점 10점 만점에 ${n}`, votes: (n) => `${n}명`, readMore: "더 읽기", readLess: "접기",
     watch: "볼 수 있는 곳", unknownPlaces: "어디에서 볼 수 있는지 아직 알려지지 않았습니다.", newWindow: " (새 창)",
     type: { flatrate: "구독", free: "무료", ads: "광고", rent: "대여", buy: "구매" },
-    source: { llm: "언어 모델이 고른 작품", cache: "언어 모델이 조금 전에 고른 작품", catalogue: "카탈로그에서 고른 작품" },
+    source: { llm: "언어 모델이 고른 작품", cache: "조금 전에 고른 작품", catalogue: "카탈로그에서 고른 작품" },
     asOf: (day) => `자료 기준일 ${day}`, rejected: (n) => `카탈로그에서 확인되지 않아 제외한 제안 ${n}건`, where: (name) => `볼 곳: ${name}`,
-    degraded: "언어 모델 대신 카탈로그가 답했습니다.",
+    degraded: { catalogue: "언어 모델 대신 카탈로그가 답했습니다.", cache: "언어 모델 대신 전에 받은 답을 보여 드립니다." },
     reason: {
       llm_timeout: "모델이 제때 답하지 못했습니다.", llm_unavailable: "모델에 연결할 수 없습니다.", llm_error: "모델 서버에서 오류가 났습니다.",
       llm_bad_reply: "모델의 답을 읽을 수 없었습니다.", llm_empty: "모델의 답에 쓸 수 있는 작품이 없었습니다.",
@@ -71,9 +71,9 @@ const TEXTS = {
     movie: "Film", tv: "Series", score: (n) => `rated ${n} out of 10`, votes: (n) => `${n} votes`, readMore: "Read more", readLess: "Read less",
     watch: "Where to watch", unknownPlaces: "Where to watch this is not known yet.", newWindow: " (new window)",
     type: { flatrate: "subscription", free: "free", ads: "with ads", rent: "rent", buy: "buy" },
-    source: { llm: "Chosen by the language model", cache: "Chosen by the language model a moment ago", catalogue: "Chosen from the catalogue" },
+    source: { llm: "Chosen by the language model", cache: "Chosen a while ago", catalogue: "Chosen from the catalogue" },
     asOf: (day) => `Data as of ${day}`, rejected: (n) => `${n} ${n === 1 ? "suggestion" : "suggestions"} left out: not found in the catalogue`, where: (name) => `Where to watch: ${name}`,
-    degraded: "The catalogue answered in place of the language model.",
+    degraded: { catalogue: "The catalogue answered in place of the language model.", cache: "This is an earlier answer, in place of the language model's." },
     reason: {
       llm_timeout: "The model did not answer in time.", llm_unavailable: "The model could not be reached.", llm_error: "The model's server reported an error.",
       llm_bad_reply: "The model's answer could not be read.", llm_empty: "The model's answer held no title that can be shown.",
@@ -463,7 +463,7 @@ function showNotes() {
   if (wish !== null) {
     if (rest?.data.degraded) {
       const reason = rest.data.degraded_reason;
-      notes.push(element("p", { className: "degraded" }, element("strong", {}, t().degraded), " ", t().reason[reason] ?? reason ?? ""));
+      notes.push(element("p", { className: "degraded" }, element("strong", {}, t().degraded[rest.data.source] ?? t().degraded.catalogue), " ", t().reason[reason] ?? reason ?? ""));
     }
     if (said) {
       notes.push(element("div", { className: "why" }, element("h3", {}, t().why), element("p", spoken(said), said)));
@@ -555,8 +555,7 @@ async function receive(search) {
     headers: { Accept: "text/event-stream", "Content-Type": "application/json", ...credentials() },
     body: JSON.stringify({ message: search.wish, page: search.page, limit: PER_PAGE, ...(state.region && { region: state.region }) }),
     signal: search.controller.signal,
-    credentials: "omit",
-    cache: "no-store",
+    credentials: "omit", // and no `cache`: its values send Cache-Control, which would have the model asked anew
   });
   if (!response.ok || response.body === null) throw new ServiceProblem(await readProblem(response));
   for await (const { name, data } of events(response.body)) {
