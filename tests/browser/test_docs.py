@@ -30,3 +30,11 @@ async def test_every_operation_is_shown_and_can_be_tried(browser: Browser, servi
             await expect(page.locator("html.dark-mode")).to_have_count(int(scheme == "dark"))
             await visitor.photograph(f"docs-{scheme}")
             assert await visitor.faults(leaving_out=".swagger-ui") == []
+
+
+async def test_without_the_viewers_package_it_says_what_to_install(browser: Browser, service: Service) -> None:
+    async with visiting(browser, service.url) as visitor:
+        await visitor.page.route("**/page/swagger-ui*", lambda route: route.fulfill(status=404))
+        await visitor.open("/docs")
+        await expect(visitor.page.locator("main")).to_contain_text("pip install 'opuscine[docs]'")
+        await expect(visitor.page.locator("main a")).to_have_attribute("href", "openapi.json")

@@ -22,7 +22,6 @@ INDEX = {
         "popular": "/api/movies/popular",
         "health": "/health",
         "openapi": "/openapi.json",
-        "docs": "/docs",
     },
     "attribution": ATTRIBUTION,
 }
