@@ -28,6 +28,14 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def workers(compiled: Path) -> dict[str, object]:
+    """Give the settings of two workers behind one parent."""
+    from support.workers import SETTINGS
+
+    return {**SETTINGS, "cache_dir": compiled}
+
+
+@pytest.fixture
 async def service(compiled: Path) -> AsyncIterator[Any]:
     """Run the service on its embedded defaults."""
     from support.service import running

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from opuscine.server import bind, clean_up, reload_part, reload_parts
 from opuscine.settings import Settings
 from support.llm_server import LlmServer, hang, reply, slow
 from support.notified import Message, Unit, unit
+from support.process import environment
 
 REQUEST = b"GET /health/liveness HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -293,6 +295,91 @@ async def test_a_second_signal_ends_it_at_once(
             await call
     assert status == -number
     assert took_s < 2
+
+
+async def test_with_a_delay_readiness_fails_while_new_callers_are_still_let_in(
+    tmp_path: Path, settings: dict[str, object], caller: aiohttp.ClientSession
+) -> None:
+    async with unit(tmp_path, settings | {"drain_delay": 1.5}) as service:
+        url = await service.url()
+        service.process.send_signal(signal.SIGTERM)
+        await service.tells("STOPPING")
+        for _ in range(2):  # each on a new connection
+            async with caller.get(f"{url}/health/readiness") as response:
+                assert (response.status, response.headers["Connection"]) == (503, "close")
+        async with caller.get(f"{url}/api/movies/496243/ott") as response:
+            assert (response.status, response.headers["Connection"]) == (200, "close")
+        assert await service.ended() == 0
+
+
+async def test_a_stream_whose_time_is_up_ends_with_an_event_that_says_so(
+    tmp_path: Path, settings: dict[str, object], caller: aiohttp.ClientSession
+) -> None:
+    """One that has begun; one that has not becomes an ordinary 503."""
+    async with LlmServer() as llm, unit(tmp_path, settings | {"llm_server_url": llm.url, "drain_timeout": 0.5}) as service:
+        llm.answer = hang()
+        url = await service.url()
+        stream = asyncio.create_task(
+            caller.post(f"{url}/recommend", json={"message": "영화"}, headers={"Accept": "text/event-stream", "X-Request-Id": "s-1"})
+        )
+        async with asyncio.timeout(20):
+            while not llm.in_flight:
+                await asyncio.sleep(0.005)
+        service.process.send_signal(signal.SIGTERM)
+        response = await stream
+        problem = await response.json()
+        assert (response.status, response.headers["Retry-After"], problem["code"]) == (503, "1", "unavailable")
+        assert await service.ended() == 0
+
+
+# Sockets that others opened
+
+
+async def start_on(listening: socket.socket, home: Path, settings: dict[str, object]) -> asyncio.subprocess.Process:
+    """Start the service as systemd does, with a socket as descriptor 3."""
+    script = f"import os; os.dup2({listening.fileno()}, 3); os.environ['LISTEN_PID'] = str(os.getpid()); "
+    script += "import sys; os.execv(sys.argv[1], sys.argv[1:])"
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-S", "-c", script, sys.executable, "-m", "opuscine", "serve"),
+        cwd=home,
+        env=environment(home, settings) | {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "opuscine.socket"},
+        pass_fds=[listening.fileno()],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+def queue_of(listening: socket.socket) -> int:
+    """Return how many connections may wait to be accepted (`tcpi_sacked` of a socket that listens, tcp(7))."""
+    return int.from_bytes(listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[28:32], sys.byteorder)
+
+
+async def test_a_socket_that_was_handed_over_is_used_in_place_of_the_settings_and_outlives_the_process(
+    tmp_path: Path, settings: dict[str, object], caller: aiohttp.ClientSession
+) -> None:
+    with socket.socket() as listening, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(77)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        in_time = aiohttp.ClientTimeout(30)
+        early = asyncio.create_task(caller.get(f"{url}/health/readiness", timeout=in_time))  # before anybody accepts
+        process = await start_on(listening, tmp_path, settings | {"port": taken.getsockname()[1]})
+        assert (await early).status == 200
+        assert queue_of(listening) == 77
+        process.terminate()
+        log = (await process.communicate())[0].decode()
+        late = asyncio.create_task(caller.get(f"{url}/health/readiness", timeout=in_time))
+        successor = await start_on(listening, tmp_path, settings)
+        assert (await late).status == 200
+        listening.setblocking(True)  # as others who share it can: it must keep nobody waiting
+        async with aiohttp.ClientSession() as another, another.get(f"{url}/health/readiness", timeout=in_time) as response:
+            assert response.status == 200
+        successor.terminate()
+        await successor.communicate()
+    assert "sockets were handed over" in log
+    assert "HOST and PORT are not used" in log
 
 
 # What is closed, and what is read again

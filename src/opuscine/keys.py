@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ class Lifecycle:
     """Say whether the process takes requests: it drains between SIGTERM and its end."""
 
     draining: bool = False
+    time_is_up: asyncio.Event = field(default_factory=asyncio.Event)  # what is not finished now is cut off; streams say so
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

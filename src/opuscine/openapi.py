@@ -32,7 +32,8 @@ TAGS = {
 }
 EVENTS = (
     "Server-sent events, each with JSON on one `data:` line: `movie` (a Movie) for each film as soon as it is known, `message` "
-    "(`{text}`) with the explanation, and last `done` (the answer without `movies`). Lines that begin with `:` keep the connection awake."
+    "(`{text}`) with the explanation, and last `done` (the answer without `movies`), or `error` (a Problem) where the service had to stop "
+    "first. Lines that begin with `:` keep the connection awake."
 )
 HEADERS: dict[str, dict[str, str]] = {
     "X-Request-Id": {"description": "The request's id: the caller's, or a new one.", "example": "3f0c2a9d5b7e4c1f"},

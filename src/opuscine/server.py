@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import structlog
 import uvloop
 from aiohttp import web
 
+from opuscine.acceptor import AcceptingSite
 from opuscine.app import KEEP_ALIVE_S, create_app, open_connections
 from opuscine.connections.handler import ConnectionHandler
 from opuscine.connections.runner import ConnectionRunner
-from opuscine.errors import OpusCineError, SettingsError
-from opuscine.keys import AUTHENTICATOR, CATALOGUE, CONNECTIONS, LIFECYCLE
+from opuscine.errors import OpusCineError
+from opuscine.keys import AUTHENTICATOR, CATALOGUE, CONNECTIONS, LIFECYCLE, Lifecycle
 from opuscine.open_files import allow_open_files
 from opuscine.settings import Settings
-from opuscine.systemd import ServiceManager
+from opuscine.sockets import bind_sockets
+from opuscine.systemd import ServiceManager, sockets_handed_over, watchdog_interval_s
 
 LINGER_S = 1.0  # how long a refused body is still read; longer lets a bomb hold up others (measured)
-LISTEN_BACKLOG = 1_024
 OTHER_FILES = 512  # what is open beside connections: upstreams, Redis, catalogue, logs, refused callers
 DRAIN_LOOK_S = 0.05  # between looks at whether a caller still waits
+IDLE_S = 1.0  # how long connections that idle at a stop are kept for a request that is on its way
+FAREWELL_S = 0.5  # for the last event of streams whose time is up
 CUT_OFF_S = 0.1  # aiohttp takes up to twice this to end what the drain left over
 CLEAN_UP_S = 5.0  # longest time for closing connections, pools and files; systemd's TimeoutStopSec allows for it
 RELOAD_S = 60.0  # longest time that a reload is waited for; what takes longer goes on by itself
@@ -37,29 +41,34 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        SettingsError: the settings or the address cannot be used.
+        SettingsError: the settings, the address or the sockets that were handed over cannot be used.
         CatalogueError: the catalogue's sources cannot be read.
     """
+    faulthandler.enable()  # a watchdog ends a stuck process by SIGABRT; then the log says where it was stuck
+    handed_over = sockets_handed_over(os.environ)
+    watchdog_s = watchdog_interval_s(os.environ)
     manager = ServiceManager(os.environ.get("NOTIFY_SOCKET", ""))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, manager))
+        runner.run(serve(settings, manager, handed_over=handed_over, watchdog_s=watchdog_s))
 
 
-async def serve(settings: Settings, manager: ServiceManager) -> None:
+async def serve(settings: Settings, manager: ServiceManager, *, handed_over: Sequence[socket.socket], watchdog_s: float) -> None:
     """Serve in the running loop, which must be the main thread's, until told to stop.
 
-    A stop takes at most `DRAIN_TIMEOUT` and `CLEAN_UP_S`; told once more, the process ends at once.
+    It listens on the sockets that were `handed_over`, else on the address of the settings. A stop takes at most `DRAIN_DELAY`,
+    `DRAIN_TIMEOUT` and `CLEAN_UP_S`; told once more, the process ends at once.
     """
     app = create_app(settings)
     runner = make_runner(app, settings)
     hangup = asyncio.Event()
+    heartbeat = asyncio.create_task(manager.keep_alive(watchdog_s)) if watchdog_s else None
     try:
         async with until_told_to_stop(on_hangup=hangup.set):
             manager.starting("Opening the catalogue; a new one is compiled first")
             app[CONNECTIONS].limit = connections_that_fit(settings.server.max_connections)
             await runner.setup()
-            await bind(runner, settings)
-            address = address_of(runner)
+            site = await bind(runner, settings, handed_over)
+            address = site.name
             log.info("listening", address=address, environment=settings.environment)
             manager.ready(f"Serving on {address}")
             while await hangup.wait():
@@ -68,11 +77,14 @@ async def serve(settings: Settings, manager: ServiceManager) -> None:
                 await reload_parts(parts_to_reload(app))
                 manager.ready(f"Serving on {address}")
         app[LIFECYCLE].draining = True
-        log.info("stopping", drain_timeout_s=settings.server.drain_timeout_s)
+        log.info("stopping", drain_delay_s=settings.server.drain_delay_s, drain_timeout_s=settings.server.drain_timeout_s)
         manager.stopping("Finishing the answers under way")
-        await drain(runner, settings.server.drain_timeout_s)
+        await asyncio.sleep(settings.server.drain_delay_s)
+        await drain(runner, app[LIFECYCLE], settings.server.drain_timeout_s)
     finally:
         await clean_up(runner)
+        if heartbeat is not None:
+            heartbeat.cancel()
     log.info("stopped")
 
 
@@ -134,35 +146,18 @@ def connections_that_fit(wanted: int) -> int:
     return fit
 
 
-async def bind(runner: web.AppRunner, settings: Settings) -> web.TCPSite:
-    """Listen on the address of the settings.
+async def bind(runner: web.AppRunner, settings: Settings, handed_over: Sequence[socket.socket] = ()) -> web.BaseSite:
+    """Listen on the sockets that were handed over, else on the address of the settings.
 
     Raises:
-        SettingsError: it is taken, not ours, or not to be had.
+        SettingsError: the address is taken, not ours, or not to be had.
     """
-    site = web.TCPSite(runner, settings.server.host, settings.server.port, backlog=LISTEN_BACKLOG)
-    try:
-        await site.start()
-    except (OSError, UnicodeError) as error:
-        reason = why_not_bound(error)
-        where = f"{settings.server.host}:{settings.server.port}"
-        raise SettingsError(f"HOST, PORT: cannot listen on {where} ({reason}); choose an address of this machine and a free port") from None
+    if handed_over:
+        log.info("sockets were handed over", count=len(handed_over), consequence="HOST and PORT are not used")
+    sockets = handed_over or bind_sockets(settings.server.host, settings.server.port)
+    site = AcceptingSite(runner, sockets, shared=bool(handed_over))
+    await site.start()
     return site
-
-
-def why_not_bound(error: OSError | UnicodeError) -> str:
-    """Say in a few words what was wrong with an address; event loops wrap the system's own words in theirs."""
-    if isinstance(error, UnicodeError):
-        return "Not a host name"
-    if isinstance(error, socket.gaierror) or not error.errno:
-        return error.strerror or type(error).__name__
-    return os.strerror(error.errno)
-
-
-def address_of(runner: web.AppRunner) -> str:
-    """Return where a caller finds the service; with `PORT=0` nobody knows before."""
-    host, port = runner.addresses[0][:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def parts_to_reload(app: web.Application) -> Mapping[str, Callable[[], Awaitable[object]]]:
@@ -193,44 +188,40 @@ async def reload_part(name: str, reload: Callable[[], Awaitable[object]], *, lim
         log.info("reload begun", part=name, outcome=outcome)
 
 
-async def drain(runner: web.AppRunner, limit_s: float) -> None:
+async def drain(runner: web.AppRunner, lifecycle: Lifecycle, limit_s: float) -> None:
     """Stop accepting, and wait until no caller waits for an answer; whoever still does `limit_s` from now is cut off.
 
-    Idle connections stay open meanwhile, so that a request which is on its way is answered (with `Connection: close`).
+    A stream of events is told so by its last one. Idle connections stay open for `IDLE_S`, so that a request which is on its way is
+    answered, with `Connection: close`, and the caller does not use that connection again.
     """
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + limit_s
     await stop_accepting(runner)
-    waiting = 1  # at least one look later, when what had arrived has been read
-    while waiting and loop.time() < give_up:
+    if await nobody_waits(runner, limit_s):
+        return
+    lifecycle.time_is_up.set()
+    count = callers_waiting(runner)
+    await nobody_waits(runner, min(FAREWELL_S, limit_s))
+    log.warning("answers cut off", count=count, drain_timeout_s=limit_s)
+
+
+async def nobody_waits(runner: web.AppRunner, limit_s: float) -> bool:
+    """Wait until no caller waits for an answer, but for `IDLE_S` while there are connections; return whether that came true in time."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    while True:
+        # At least one look later, when what had arrived has been read.
         await asyncio.sleep(min(DRAIN_LOOK_S, limit_s))
-        waiting = callers_waiting(runner)
-    if waiting:
-        log.warning("answers cut off", count=waiting, drain_timeout_s=limit_s)
+        waiting, waited_s = callers_waiting(runner), loop.time() - begun
+        connections = runner.server.connections if runner.server is not None else []
+        if waited_s >= limit_s or not connections or (waited_s >= IDLE_S and not waiting):
+            return not waiting
 
 
 async def stop_accepting(runner: web.AppRunner) -> None:
     """Stop listening, and take the connections that the kernel has accepted for us by then: closing would reset them (measured)."""
-    loop, server = asyncio.get_running_loop(), runner.server
-    if server is None:  # the start was interrupted
-        return
-    # aiohttp (3.14) keeps the sockets there for `BaseRunner.addresses`; a copy keeps their queues when the event loop closes its own.
-    sockets = [listening for site in runner.sites for listening in getattr(site._server, "sockets", ())]
-    queues = [socket.socket(fileno=os.dup(listening.fileno())) for listening in sockets]
     for site in runner.sites:
+        if isinstance(site, AcceptingSite):
+            await site.take_waiting()
         await site.stop()
-    accepted = [connection for queue in queues for connection in take_all(queue)]
-    for connection in accepted:
-        with suppress(OSError):  # it is gone again
-            await loop.connect_accepted_socket(server, connection)
-
-
-def take_all(queue: socket.socket) -> Iterator[socket.socket]:
-    """Give the connections that wait to be accepted, and close the socket."""
-    with queue, suppress(BlockingIOError):
-        queue.setblocking(False)
-        for _ in range(LISTEN_BACKLOG):
-            yield queue.accept()[0]
 
 
 def callers_waiting(runner: web.AppRunner) -> int:

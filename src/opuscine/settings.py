@@ -64,6 +64,7 @@ class ServerSettings:
 
     host: str
     port: int
+    drain_delay_s: float
     drain_timeout_s: float
     header_timeout_s: float
     body_timeout_s: float
@@ -162,6 +163,21 @@ class Settings(BaseSettings):
         None,
         "Middlewares in order, outermost first. Default: the built-in order (`opuscine plugins`).",
         "names, separated by commas",
+        "Service",
+    )
+    workers: Annotated[int, Field(ge=1, le=256)] | None = setting(
+        None,
+        "Worker processes behind a parent that replaces those that die (`--workers`); `auto`: one a core. Default: one process, no parent.",
+        "1 to 256, or auto",
+        "Service",
+    )
+    worker: Annotated[int, Field(ge=0, le=9999)] | None = setting(
+        None, "Number of this process in its log lines; the parent and the systemd units set it.", "0 to 9999", "Service"
+    )
+    drain_delay: Annotated[float, Field(ge=0, le=3600)] = setting(
+        0.0,
+        "How long after SIGTERM readiness fails before new connections are refused: what a load balancer needs to notice, in seconds.",
+        "0 to 3600",
         "Service",
     )
     drain_timeout: Seconds = setting(20.0, "How long requests in flight may take to finish after SIGTERM.", SECONDS, "Service")
@@ -343,6 +359,11 @@ class Settings(BaseSettings):
     def _names(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("workers", mode="before")
+    @classmethod
+    def _one_a_core(cls, value: object) -> object:
+        return len(os.sched_getaffinity(0)) if isinstance(value, str) and value.strip().lower() == "auto" else value
+
     @field_validator("redis_port", mode="before")
     @classmethod
     def _port_of_a_cluster(cls, value: object) -> object:
@@ -416,6 +437,7 @@ class Settings(BaseSettings):
         return ServerSettings(
             host=host,
             port=self.port,
+            drain_delay_s=self.drain_delay,
             drain_timeout_s=self.drain_timeout,
             header_timeout_s=self.header_timeout,
             body_timeout_s=self.body_timeout,

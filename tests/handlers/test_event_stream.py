@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 
 import aiohttp
@@ -10,7 +11,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, make_mocked_request
 
+from opuscine.context import RequestContext
+from opuscine.guard.deadline import Deadline
 from opuscine.handlers.event_stream import Event, send_events, wants_events
+from opuscine.keys import CONTEXT, LIFECYCLE, Lifecycle
+from opuscine.redis_gateway import RedisBudget
+from opuscine.telemetry.phases import Phases
 
 
 def test_an_event_is_one_line_of_json_under_its_name_and_number() -> None:
@@ -32,6 +38,41 @@ def test_a_stream_is_sent_to_those_who_ask_for_it(accept: str, wanted: bool) -> 
     assert wants_events(make_mocked_request("POST", "/", headers={"Accept": accept})) is wanted
 
 
+def serve_events(events: AsyncGenerator[Event, None], *, heartbeat_s: float = 60.0) -> web.Application:
+    """Make an application that sends these events, with the parts that a stream looks up."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        request[CONTEXT] = RequestContext("r-1", "", "", "", Deadline(60.0), RedisBudget(1.0), Phases())
+        return await send_events(request, events, headers=dict, heartbeat_s=heartbeat_s)
+
+    app = web.Application()
+    app[LIFECYCLE] = Lifecycle()
+    app.router.add_get("/", handler)
+    return app
+
+
+async def test_a_stream_that_the_process_cannot_finish_ends_with_a_problem() -> None:
+    left = asyncio.Event()
+
+    async def events() -> AsyncGenerator[Event, None]:
+        yield Event("movie", {})
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            left.set()
+
+    app = serve_events(events())
+    async with TestServer(app) as server, aiohttp.ClientSession() as caller, caller.get(server.make_url("/")) as response:
+        await response.content.readuntil(b"\n\n")
+        app[LIFECYCLE].time_is_up.set()
+        last = (await response.content.read()).decode()
+    name, data = last.splitlines()[1:3]
+    assert name == "event: error"
+    problem = json.loads(data.removeprefix("data: "))
+    assert (problem["code"], problem["status"], problem["request_id"]) == ("unavailable", 503, "r-1")
+    assert left.is_set()
+
+
 async def test_comments_keep_a_waiting_stream_alive() -> None:
     release = asyncio.Event()
 
@@ -39,11 +80,7 @@ async def test_comments_keep_a_waiting_stream_alive() -> None:
         await release.wait()
         yield Event("done", {})
 
-    async def handler(request: web.Request) -> web.StreamResponse:
-        return await send_events(request, events(), headers=dict, heartbeat_s=0.01)
-
-    app = web.Application()
-    app.router.add_get("/", handler)
+    app = serve_events(events(), heartbeat_s=0.01)
     async with TestServer(app) as server, aiohttp.ClientSession() as caller, caller.get(server.make_url("/")) as response:
         assert await response.content.readline() == b": waiting\n"
         release.set()

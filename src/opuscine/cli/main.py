@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from opuscine import __version__
+from opuscine.app import check_door
 from opuscine.cli import catalogue, check, keys, plugins, publish
 from opuscine.errors import OpusCineError
 from opuscine.server import run
@@ -41,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("serve", help="run the service", description="Run the service. Settings come from the environment.")
     command.add_argument("--host", help="address to listen on (HOST)")
     command.add_argument("--port", help="port to listen on (PORT)")
+    command.add_argument("--workers", help="worker processes, or auto: one a core (WORKERS)")
     command.set_defaults(run=serve)
 
     command = commands.add_parser("check", help="check the settings, the data and the servers behind the service")
@@ -71,19 +74,38 @@ def parser() -> argparse.ArgumentParser:
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Run the service until it is told to stop."""
-    for name in ("host", "port"):
+    """Run the service until it is told to stop: in this process, or in workers behind a parent that this process becomes."""
+    for name in ("host", "port", "workers"):
         if (given := getattr(arguments, name)) is not None:
             os.environ[name.upper()] = given
     settings = read_settings()
+    if settings.workers is not None and settings.worker is None:
+        become_parent(settings)
     run(settings)
     return 0
+
+
+def become_parent(settings: Settings) -> NoReturn:
+    """Become the parent of the workers, a process that loads nothing of the service."""
+    check_door(settings)
+    server = settings.server
+    options = {
+        "--workers": settings.workers,
+        "--host": server.host,
+        "--port": server.port,
+        "--drain": server.drain_delay_s + server.drain_timeout_s,
+        "--log-level": settings.log_level,
+    }
+    command = [sys.executable, "-m", "opuscine.supervisor", *(f"{name}={value}" for name, value in options.items())]
+    if settings.environment == "development":
+        command.append("--readable")
+    os.execv(sys.executable, command)  # noqa: S606  our own command
 
 
 def read_settings() -> Settings:
     """Read the settings and send the logs where they say."""
     settings = load_settings(env_file=Path(".env"))
-    configure_logs(level=settings.log_level, readable=settings.environment == "development")
+    configure_logs(level=settings.log_level, readable=settings.environment == "development", worker=settings.worker)
     return settings
 
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from opuscine.codec import dumps
+from opuscine.contract import ProblemError, show_problem
 from opuscine.handlers.accept import prefers
+from opuscine.keys import CONTEXT, LIFECYCLE
 
 HEARTBEAT_S = 15.0  # below the 60 s after which proxies give up on a silent answer
 CONTENT_TYPE = "text/event-stream"
@@ -43,20 +45,28 @@ async def send_events(
     """Send events as they come, with comments as heartbeats while there are none.
 
     Until the first event (or heartbeat) nothing is sent, so that an error before it can still become an ordinary answer; `headers` are
-    asked for then. A caller that leaves cancels whatever the events come from.
+    asked for then. A caller that leaves cancels whatever the events come from. When the process stops and its time is up, the last event is
+    `error` with a problem.
+
+    Raises:
+        ProblemError: the time was up before anything was sent.
     """
     response = web.StreamResponse(headers=HEADERS)
     number = 0
     async with aclosing(events):
         upcoming = asyncio.ensure_future(anext(events, None))
+        time_is_up = asyncio.ensure_future(request.app[LIFECYCLE].time_is_up.wait())
         try:
             while True:
-                done, _ = await asyncio.wait({upcoming}, timeout=heartbeat_s)
-                event = upcoming.result() if done else None
+                await asyncio.wait({upcoming, time_is_up}, timeout=heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
+                if time_is_up.done() and not upcoming.done():
+                    await say_goodbye(request, response, number)
+                    break
+                event = upcoming.result() if upcoming.done() else None
                 if not response.prepared:
                     response.headers.update(headers())
                     await response.prepare(request)
-                if not done:
+                if not upcoming.done():
                     await response.write(b": waiting\n\n")
                     continue
                 if event is None:
@@ -66,6 +76,16 @@ async def send_events(
                 upcoming = asyncio.ensure_future(anext(events, None))
         finally:
             upcoming.cancel()
-            await asyncio.wait({upcoming})
+            time_is_up.cancel()
+            await asyncio.wait({upcoming, time_is_up})
     await response.write_eof()
     return response
+
+
+async def say_goodbye(request: web.Request, response: web.StreamResponse, number: int) -> None:
+    """End a stream that the process can't finish with an `error` event; one that has not begun becomes an ordinary problem."""
+    problem = ProblemError("unavailable", "The service is being stopped; ask again, another process answers.", headers={"Retry-After": "1"})
+    if not response.prepared:
+        raise problem
+    shown = show_problem(problem, instance=request.path, request_id=request[CONTEXT].request_id)
+    await response.write(Event("error", shown).encode(number))
