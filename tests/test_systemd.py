@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import tempfile
@@ -14,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from opuscine.errors import SettingsError
-from opuscine.systemd import ServiceManager
+from opuscine.systemd import ServiceManager, sockets_handed_over, watchdog_interval_s
 
 
 @pytest.fixture
@@ -93,3 +94,20 @@ def test_a_manager_that_does_not_read_is_waited_for_a_second_at_most(datagrams: 
 def test_an_address_of_another_kind_is_refused_by_name(address: str) -> None:
     with pytest.raises(SettingsError, match=r"NOTIFY_SOCKET: found '.*'; valid: an absolute path, or @ and a name"):
         ServiceManager(address)
+
+
+@pytest.mark.parametrize(
+    ("pid", "asked", "interval_s"),
+    [("ours", "10000000", 10.0), ("", "500000", 0.5), ("1", "10000000", 0.0), ("ours", "soon", 0.0), ("ours", "", 0.0)],
+)
+def test_the_watchdog_is_fed_if_it_waits_for_this_process(pid: str, asked: str, interval_s: float) -> None:
+    environ = {"WATCHDOG_USEC": asked, "WATCHDOG_PID": str(os.getpid()) if pid == "ours" else pid}
+    assert watchdog_interval_s(environ) == interval_s
+    assert environ == {}
+
+
+@pytest.mark.parametrize(("pid", "count"), [("1", "1"), ("", "1"), ("ours", ""), ("ours", "0"), ("ours", "one")])
+def test_sockets_for_another_process_are_not_taken(pid: str, count: str) -> None:
+    environ = {"LISTEN_PID": str(os.getpid()) if pid == "ours" else pid, "LISTEN_FDS": count, "LISTEN_FDNAMES": "opuscine.socket"}
+    assert sockets_handed_over(environ) == []
+    assert environ == {}

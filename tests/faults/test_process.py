@@ -12,8 +12,8 @@ import aiohttp
 
 from support.fault_wall import fault
 from support.llm_server import LlmServer, hang
-from support.steady_load import Load
 from support.notified import unit
+from support.steady_load import Load
 from support.workers import is_running, lines, processes, until_logged
 
 

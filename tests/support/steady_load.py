@@ -1,7 +1,7 @@
 """A steady load over connections that are kept alive, or over a new one each time; every request that fails is counted and told.
 
-Run as a program, it prints what came of it as JSON: `python -m support.steady_load --url … --rate 300 --requests 6000`. It speaks HTTP by itself,
-since clients such as aiohttp's repeat a GET that failed without saying so.
+Run as a program, it prints what came of it as JSON: `python -m support.steady_load --url … --rate 300 --requests 6000`. It speaks HTTP
+by itself, since clients such as aiohttp's repeat a GET that failed without saying so.
 """
 
 from __future__ import annotations
