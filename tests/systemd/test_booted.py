@@ -153,7 +153,7 @@ def test_the_probe_passes(machine: Machine) -> None:
 
 
 def test_the_workers_are_shut_in(machine: Machine) -> None:
-    """Another user than root, without capabilities, that sees no process of others and writes nowhere but in its folders."""
+    """They run as another user than root, without capabilities or a way to get any, behind a filter of system calls."""
     process = machine.property(WORKERS[0], "MainPID")
     status = machine.run("cat", f"/proc/{process}/status")
     assert re.search(r"^Uid:\s+0\b", status, re.MULTILINE) is None
@@ -163,6 +163,7 @@ def test_the_workers_are_shut_in(machine: Machine) -> None:
 
 
 def test_a_worker_that_is_killed_is_back_within_two_seconds_and_no_connection_is_refused(machine: Machine, key: str) -> None:
+    """Two seconds on a machine that does nothing else; as much longer as others use its cores."""
     process = machine.property(WORKERS[0], "MainPID")
     with under_load(machine, key, rate=100, requests=6000, connections=4, fresh=True) as report:
         time.sleep(1)
