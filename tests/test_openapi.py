@@ -107,6 +107,11 @@ def test_no_word_of_newer_json_schema_is_left() -> None:
     assert '"type": "null"' not in text
 
 
+def test_no_enumeration_holds_only_null_for_which_generators_write_code_that_no_compiler_takes() -> None:
+    assert '"enum": [null]' not in json.dumps(DOCUMENT)
+    assert DOCUMENT["components"]["schemas"]["RecommendAnswer"]["properties"]["error"]["nullable"] is True
+
+
 def test_ids_are_of_64_bits_and_schemas_bear_the_contracts_names() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     assert schemas["Movie"]["properties"]["id"]["format"] == "int64"

@@ -336,7 +336,7 @@ class RecommendAnswer(_Answer):
     data: RecommendData
     movies: list[Movie]
     total_results: int = Field(description="Films known over all pages.")
-    error: None
+    error: None = Field(description="Always null.")
     query_info: QueryInfo
 
 

@@ -21,6 +21,9 @@ from opuscine.packaged import packaged_file
 
 COMMON_PROBLEMS = (400, 431, 500, 503)  # what any request may meet: it can't be read, we fail, or too many connections are open
 SCHEMAS = "#/components/schemas/"
+# 3.0.3 has no type for null. `enum: [null]` would say it, but of that generators make an enumeration without constants,
+# which no compiler takes.
+ONLY_NULL = {"type": "string", "nullable": True}
 TAGS = {
     "recommend": "Films for a wish",
     "ott": "Where titles stream",
@@ -286,7 +289,7 @@ def to_3_0(schema: Any) -> Any:
     if "const" in rewritten:
         rewritten["enum"] = [rewritten.pop("const")]
     if rewritten.get("type") == "null":
-        rewritten |= {"type": "string", "nullable": True, "enum": [None]}
+        rewritten |= ONLY_NULL
     if "anyOf" in rewritten:
         rewritten = without_null(rewritten)
     if rewritten.get("default", "") is None:
@@ -296,7 +299,7 @@ def to_3_0(schema: Any) -> Any:
 
 def without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Rewrite "this or null" as `nullable`."""
-    choices = [choice for choice in schema["anyOf"] if choice.get("enum") != [None]]
+    choices = [choice for choice in schema["anyOf"] if choice != ONLY_NULL]
     rest = {key: value for key, value in schema.items() if key != "anyOf"}
     if len(choices) == len(schema["anyOf"]):
         return schema
