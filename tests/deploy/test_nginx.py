@@ -166,7 +166,10 @@ async def test_a_claimed_address_does_not_pass_and_the_true_one_does(tmp_path: P
                 statuses.append(response.status)
         assert statuses == [401, 401, 429, 429]
         elsewhere = aiohttp.TCPConnector(ssl=nginx.tls, local_addr=("127.0.0.1", 0))
-        async with aiohttp.ClientSession(connector=elsewhere) as same, same.get(nginx.url + LINKS, headers={"X-Api-Key": "oc_wrong"}) as response:
+        async with (
+            aiohttp.ClientSession(connector=elsewhere) as same,
+            same.get(nginx.url + LINKS, headers={"X-Api-Key": "oc_wrong"}) as response,
+        ):
             assert response.status == 429
         other = aiohttp.TCPConnector(ssl=nginx.tls, local_addr=("127.0.0.2", 0))
         async with aiohttp.ClientSession(connector=other) as neighbour:
@@ -221,7 +224,17 @@ async def test_tls_speaks_http_2_and_plain_http_leads_there(tmp_path: Path, comp
     if shutil.which("curl") is None:
         pytest.skip("no curl here (Debian: apt-get install curl)")
     async with cluster(tmp_path, compiled) as (_, nginx, caller):
-        command = ["curl", "-sS", "--http2", "--cacert", str(nginx.folder / "certificate.pem"), "-o", "/dev/null", "-w", "%{http_version} %{http_code}"]
+        command = [
+            "curl",
+            "-sS",
+            "--http2",
+            "--cacert",
+            str(nginx.folder / "certificate.pem"),
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_version} %{http_code}",
+        ]
         body = ["-H", "Content-Type: application/json", "-d", '{"message": "2019년 한국 스릴러"}']
         curl = await asyncio.create_subprocess_exec(*command, *body, nginx.url + RECOMMEND, stdout=asyncio.subprocess.PIPE)
         assert (await curl.communicate())[0] == b"2 200"

@@ -73,9 +73,7 @@ def configured(text: str, *, machines: Sequence[str], plain: int, port: int, pem
     """Put a test's addresses in the place of the file's, of which each must be there."""
     servers = [line for line in text.splitlines() if line.strip().startswith("server 10.0.0.")]
     replaced = {
-        "\n".join(servers): "\n".join(
-            line.replace(line.split()[1], machine) for line, machine in zip(servers, machines, strict=True)
-        ),
+        "\n".join(servers): "\n".join(line.replace(line.split()[1], machine) for line, machine in zip(servers, machines, strict=True)),
         "listen 80;": f"listen 127.0.0.1:{plain};",
         "    listen [::]:80;\n": "",
         "listen 443 ssl http2;": f"listen 127.0.0.1:{port} ssl http2;",
@@ -102,7 +100,9 @@ async def nginx_before(folder: Path, *machines: str) -> AsyncIterator[Nginx]:
     ours = configured(text, machines=machines, plain=plain, port=port, pem=pem, key=key, log=folder / "access.log")
     (folder / "opuscine.conf").write_text(ours)
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user="user root;" if os.geteuid() == 0 else ""))
-    process = await asyncio.create_subprocess_exec(binary, "-p", str(folder), "-c", str(folder / "nginx.conf"), stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        binary, "-p", str(folder), "-c", str(folder / "nginx.conf"), stderr=asyncio.subprocess.PIPE
+    )
     try:
         async with asyncio.timeout(20):
             while not await _listens(port):
