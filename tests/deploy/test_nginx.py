@@ -1,4 +1,4 @@
-"""nginx before two machines: who is asked again and who is not, what passes through it, and what doesn't."""
+"""nginx before two machines: what passes through it, and what doesn't. `tests/faults/test_machines.py` has what befalls the machines."""
 
 from __future__ import annotations
 
@@ -6,132 +6,19 @@ import asyncio
 import json
 import re
 import shutil
-import time
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from opuscine.settings import Settings
+from support.cluster import LINKS, RECOMMEND, cluster, problem_of
 from support.completions import films, streamed
 from support.door import Keys
 from support.llm_server import LlmServer
-from support.nginx import CONFIGURATION, Nginx, free_port, nginx_before
-from support.process import ServiceProcess, serving
+from support.nginx import CONFIGURATION
 
 pytestmark = pytest.mark.wide
-
-RECOMMEND = "/api/movies/recommend"
-LINKS = "/api/movies/496243/ott"
-
-
-@dataclass
-class Machines:
-    """Two machines with nginx before them; each is a process that can be killed and started again at its port."""
-
-    folder: Path
-    settings: dict[str, object]
-    ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
-    stacks: dict[int, AsyncExitStack] = field(default_factory=dict)
-    processes: dict[int, ServiceProcess] = field(default_factory=dict)
-
-    async def start(self, number: int) -> None:
-        """Start a machine."""
-        home = self.folder / f"machine-{number}"
-        home.mkdir(exist_ok=True)
-        stack = AsyncExitStack()
-        self.processes[number] = await stack.enter_async_context(serving(home, port=self.ports[number], **self.settings))
-        self.stacks[number] = stack
-
-    async def kill(self, number: int) -> None:
-        """End a machine as if its plug were pulled."""
-        self.processes[number].process.kill()
-        await self.stop(number)
-
-    async def stop(self, number: int) -> None:
-        """End a machine in good order."""
-        await self.stacks.pop(number).aclose()
-
-
-@asynccontextmanager
-async def cluster(folder: Path, compiled: Path, **settings: object) -> AsyncIterator[tuple[Machines, Nginx, aiohttp.ClientSession]]:
-    machines = Machines(folder, {"cache_dir": compiled, "trusted_proxies": "127.0.0.1", "drain_timeout": 2, **settings})
-    async with nginx_before(folder, *(f"127.0.0.1:{port}" for port in machines.ports)) as nginx:
-        connector = aiohttp.TCPConnector(ssl=nginx.tls)
-        async with aiohttp.ClientSession(connector=connector) as caller:
-            try:
-                for number in (0, 1):
-                    await machines.start(number)
-                yield machines, nginx, caller
-            finally:
-                for number in tuple(machines.stacks):
-                    await machines.stop(number)
-
-
-async def problem_of(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    assert response.content_type == "application/problem+json"
-    body: dict[str, Any] = await response.json(content_type=None)
-    assert body["status"] == response.status
-    assert body["request_id"] == response.headers["X-Request-Id"]
-    return body
-
-
-async def test_a_machine_that_is_killed_costs_no_get_and_no_question_is_put_twice(tmp_path: Path, compiled: Path) -> None:
-    """At 80 requests a second one machine is killed and started again; half of them are GETs, half questions, each of its own."""
-    seconds, per_second = 10, 80
-    gets: Counter[int] = Counter()
-    posts: Counter[int] = Counter()
-    async with LlmServer() as llm, cluster(tmp_path, compiled, llm_server_url=llm.url) as (machines, nginx, caller):
-
-        async def call(number: int) -> None:
-            if number % 2:
-                async with caller.get(nginx.url + LINKS) as response:
-                    await response.read()
-                    gets[response.status] += 1
-            else:
-                async with caller.post(nginx.url + RECOMMEND, json={"message": f"물음 {number}"}) as response:
-                    await response.read()
-                    posts[response.status] += 1
-
-        async def misfortune() -> None:
-            await asyncio.sleep(2)
-            await machines.kill(0)
-            await asyncio.sleep(2)
-            await machines.start(0)
-
-        async with asyncio.TaskGroup() as group:
-            fate = group.create_task(misfortune())
-            begun, number = time.monotonic(), 0
-            while number < seconds * per_second or not fate.done():
-                group.create_task(call(number))
-                number += 1
-                await asyncio.sleep(max(0.0, begun + number / per_second - time.monotonic()))
-        asked = Counter(request.json["message"] for request in llm.requests)
-        served = {line["machine"] for line in map(json.loads, nginx.log.splitlines()[-200:])}
-    assert gets == {200: number // 2}
-    assert set(asked.values()) == {1}
-    # A question in the hands of the machine that died fails, since the model may have it already.
-    assert set(posts) <= {200, 502}
-    assert posts[502] <= per_second
-    assert len([who for who in served if "," not in who]) == 2, "the machine that came back is asked again"
-
-
-async def test_a_machine_that_refuses_connections_fails_nobody(tmp_path: Path, compiled: Path) -> None:
-    async with LlmServer() as llm, cluster(tmp_path, compiled, llm_server_url=llm.url) as (machines, nginx, caller):
-        await machines.kill(1)
-        for number in range(20):
-            async with caller.post(nginx.url + RECOMMEND, json={"message": f"혼자 {number}"}) as response:
-                assert response.status == 200
-        assert Counter(request.json["message"] for request in llm.requests) == {f"혼자 {number}": 1 for number in range(20)}
-        await machines.kill(0)
-        async with caller.post(nginx.url + RECOMMEND, json={"message": "아무도 없다"}) as response:
-            assert response.status == 502
-            assert (await problem_of(response))["code"] == "unavailable"
 
 
 async def test_films_of_a_stream_pass_one_by_one(tmp_path: Path, compiled: Path) -> None:
