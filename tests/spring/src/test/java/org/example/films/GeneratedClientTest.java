@@ -27,7 +27,7 @@ class GeneratedClientTest {
     @Test
     void itRecommends() {
         var request = new RecommendRequest().message(Stage.unique("생성된 클라이언트")).limit(3).userId("viewer-3");
-        var answer = new RecommendApi(client(Stage.KEY)).recommendMovies(request, "generated-1", "10000");
+        var answer = new RecommendApi(client(Stage.KEY)).recommendMovies(request, null, "generated-1", "10000");
         assertThat(answer.getMovies()).extracting(Movie::getTitle).containsExactly("기생충");
         assertThat(answer.getTotalResults()).isEqualTo(1);
         assertThat(answer.getError()).isNull();
