@@ -61,7 +61,7 @@ def test_two_services_stand_where_nginx_looks_for_them_and_trust_it_alone() -> N
         given = SERVICES[name]["environment"]
         assert given["TRUSTED_PROXIES"] == SERVICES["nginx"]["networks"]["inside"]["ipv4_address"]
         assert {setting.lower() for setting in given} <= set(Settings.model_fields)
-        assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) >= int(given["DRAIN_TIMEOUT"]) + 5
+        assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) >= int(given["DRAIN_TIMEOUT"]) + 6
 
 
 @pytest.mark.parametrize("name", SERVICES)
