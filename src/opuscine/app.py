@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import aiohttp
 import structlog
 from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.process_collector import ProcessCollector
 
 from opuscine.catalogue.service import Catalogue
 from opuscine.client_address import read_networks
@@ -21,19 +23,22 @@ from opuscine.errors import SettingsError
 from opuscine.guard.breaker import Breaker
 from opuscine.guard.probe import CachedProbe
 from opuscine.guard.rate_limiter import Rate, RateLimiter, RedisRateLimiter
-from opuscine.handlers import admin, docs, health, legacy, ott, page, popular, recommend
+from opuscine.handlers import admin, docs, health, legacy, metrics, ott, page, popular, recommend
 from opuscine.identity.authenticator import Authenticator, IdentitySettings
 from opuscine.identity.jwt import JwtSettings
 from opuscine.keys import (
     API_SERVER,
     API_SERVER_BREAKER,
     API_SERVER_PROBE,
+    API_SERVER_TIER,
     AUTHENTICATOR,
     CATALOGUE,
     CONNECTIONS,
     LIFECYCLE,
     LLM,
     LLM_PROBES,
+    MEASURES,
+    METRICS_PAGE,
     OPENAPI,
     OTT,
     PRESENTER,
@@ -46,12 +51,14 @@ from opuscine.keys import (
     REDIS_PROBE,
     SETTINGS,
     STATIC_FILES,
+    TRACING,
     UTC_NOW,
     Lifecycle,
 )
 from opuscine.limits import Limit
 from opuscine.llm.client import LlmClient
 from opuscine.llm.session import llm_session
+from opuscine.metrics import families
 from opuscine.middlewares import registry
 from opuscine.middlewares.plugin import BuiltInContext
 from opuscine.openapi import document
@@ -72,12 +79,18 @@ from opuscine.recommend.sifting import Sifter
 from opuscine.redis_gateway import RedisBudget, RedisGateway, RedisSettings
 from opuscine.settings import ServerSettings, Settings
 from opuscine.static_files import static_files
+from opuscine.telemetry.loop_lag import LoopLag
+from opuscine.telemetry.measures import Measures
+from opuscine.telemetry.page import MetricsPage
+from opuscine.telemetry.tracing import open_tracing
+from opuscine.telemetry.upstream_calls import UpstreamCalls
 
 OPERATIONS: tuple[Operation, ...] = (
     *recommend.OPERATIONS,
     *ott.OPERATIONS,
     *popular.OPERATIONS,
     *health.OPERATIONS,
+    *metrics.OPERATIONS,
     *admin.OPERATIONS,
     *docs.OPERATIONS,
     *page.OPERATIONS,
@@ -111,6 +124,9 @@ def create_app(
     app = web.Application(client_max_size=settings.body_limit)
     app[SETTINGS] = settings
     app[LIFECYCLE] = Lifecycle()
+    app[MEASURES] = Measures()
+    registered = CollectorRegistry()  # for plugins
+    app[METRICS_PAGE] = MetricsPage(lambda: families(app), [ProcessCollector(registry=None), registered], folder=settings.metrics_folder)
     app[UTC_NOW] = utc_now
     app[CONNECTIONS] = open_connections(settings.server)
     app[OPENAPI] = dumps(document(OPERATIONS))
@@ -125,6 +141,9 @@ def create_app(
         clock=clock,
         operation_of=lambda request: routes.get(request.match_info.route),
         redis=lambda: app.get(REDIS),
+        metrics=registered,
+        measures=app[MEASURES],
+        tracing=lambda: app.get(TRACING),
         authenticator=lambda: app[AUTHENTICATOR],
         read_limit=app[READ_LIMIT],
         redis_budget=lambda deadline: RedisBudget(REDIS_BUDGET_S, clock, deadline),
@@ -170,6 +189,10 @@ def resources(
 
     async def own(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            if (tracing := open_tracing(settings.tracing)) is not None:
+                app[TRACING] = tracing
+                stack.push_async_callback(tracing.close)
+            await stack.enter_async_context(LoopLag(app[MEASURES].loop_lag.observe))
             gateway = await own_redis(app, settings, stack, clock=clock) if settings.redis_address else None
             for key, name in LIMITERS.items():
                 if (rate := rates[name]) is not None:
@@ -204,6 +227,7 @@ def resources(
                 settings=settings.recommend,
                 clock=clock,
             )
+            await stack.enter_async_context(app[METRICS_PAGE].joined())
             yield
 
     return own
@@ -212,7 +236,9 @@ def resources(
 async def open_llm(app: web.Application, settings: Settings, stack: AsyncExitStack, *, clock: Callable[[], float]) -> LlmClient:
     """Open the guarded way to the LLM servers, and the probes that health answers from."""
     session = await stack.enter_async_context(llm_session(settings.llm))
-    app[LLM] = LlmClient.open(settings.llm, session, clock=clock)
+    app[LLM] = LlmClient.open(
+        settings.llm, session, clock=clock, calls=lambda name: UpstreamCalls(name, app[MEASURES].calls, app.get(TRACING), clock=clock)
+    )
     app[LLM_PROBES] = {
         server.name: await stack.enter_async_context(
             CachedProbe(server.name, server.probe, interval_s=PROBE_INTERVAL_S, timeout_s=PROBE_TIMEOUT_S)
@@ -276,10 +302,14 @@ async def own_repository(
         api_settings = ApiServerSettings(url=settings.api_server_url, timeout_s=settings.api_server_timeout)
         session = await stack.enter_async_context(api_session(api_settings))
         app[API_SERVER_BREAKER] = api_breaker(api_settings, clock=clock)
-        app[API_SERVER] = ApiServer(session, api_settings, app[API_SERVER_BREAKER], table=providers, region=settings.region, clock=clock)
+        calls = UpstreamCalls("api_server", app[MEASURES].calls, app.get(TRACING), clock=clock)
+        app[API_SERVER] = ApiServer(
+            session, api_settings, app[API_SERVER_BREAKER], table=providers, region=settings.region, clock=clock, calls=calls
+        )
         probe = CachedProbe("api_server", app[API_SERVER].probe, interval_s=PROBE_INTERVAL_S, timeout_s=PROBE_TIMEOUT_S)
         app[API_SERVER_PROBE] = await stack.enter_async_context(probe)
-        tiers.append(ApiServerTier(app[API_SERVER], miss_ttl_s=settings.cache_miss_ttl, now=utc_now, clock=clock))
+        app[API_SERVER_TIER] = ApiServerTier(app[API_SERVER], miss_ttl_s=settings.cache_miss_ttl, now=utc_now, clock=clock)
+        tiers.append(app[API_SERVER_TIER])
     return OttRepository(tiers, table=providers, store=store, now=utc_now, clock=clock)
 
 

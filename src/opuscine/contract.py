@@ -443,12 +443,16 @@ class StatsAnswer(_Answer):
     version: str
     uptime_seconds: float
     catalogue: dict[str, Any]
+    tiers: dict[str, dict[str, int]] = Field(description="Titles looked up by the tier that had their links, and tiers asked in vain.")
     llm: dict[str, Any]
     breakers: dict[str, dict[str, Any]]
     redis: dict[str, Any]
     connections: dict[str, Any]
+    upstreams: dict[str, dict[str, Any]] = Field(description="What the last probe of each server found.")
     limits: dict[str, dict[str, Any] | None]
+    callers: dict[str, dict[str, int]] = Field(description="Credentials that were not believed, by reason.")
     recommend: dict[str, Any]
+    process: dict[str, Any] = Field(description="This process: of several, the one that answered.")
 
 
 class FieldError(_Answer):

@@ -18,6 +18,7 @@ from opuscine.guard.rate_limiter import RateLimiter
 from opuscine.identity.authenticator import Authenticator
 from opuscine.limits import Limit
 from opuscine.llm.client import LlmClient
+from opuscine.ott.api import ApiServerTier
 from opuscine.ott.api_server import ApiServer
 from opuscine.ott.repository import OttRepository
 from opuscine.presenter import AnswerPresenter
@@ -25,6 +26,9 @@ from opuscine.recommend.recommender import Recommender
 from opuscine.redis_gateway import RedisBudget, RedisGateway
 from opuscine.settings import Settings
 from opuscine.static_files import StaticFile
+from opuscine.telemetry.measures import Measures
+from opuscine.telemetry.page import MetricsPage
+from opuscine.telemetry.tracing import Tracing
 
 
 @dataclass(slots=True)
@@ -45,6 +49,7 @@ REDIS = web.AppKey("redis", RedisGateway)  # absent when no setting names a Redi
 REDIS_PROBE = web.AppKey("redis_probe", CachedProbe)
 API_SERVER = web.AppKey("api_server", ApiServer)  # absent when API_SERVER_URL is empty
 API_SERVER_BREAKER = web.AppKey("api_server_breaker", Breaker)
+API_SERVER_TIER = web.AppKey("api_server_tier", ApiServerTier)
 API_SERVER_PROBE = web.AppKey("api_server_probe", CachedProbe)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)  # absent when AUTH is off
 READ_LIMITER = web.AppKey("read_limiter", RateLimiter[RedisBudget])  # absent when the rate is "off"
@@ -54,6 +59,9 @@ RECOMMEND_LIMIT = web.AppKey("recommend_limit", Limit)
 RECOMMENDER = web.AppKey("recommender", Recommender)
 PRESENTER = web.AppKey("presenter", AnswerPresenter)
 CONNECTIONS = web.AppKey("connections", OpenConnections)
+MEASURES = web.AppKey("measures", Measures)
+METRICS_PAGE = web.AppKey("metrics_page", MetricsPage)
+TRACING = web.AppKey("tracing", Tracing)  # absent where no spans are sent
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 OPENAPI = web.AppKey("openapi", bytes)
 STATIC_FILES: web.AppKey[Mapping[str, StaticFile]] = web.AppKey("static_files", Mapping)  # empty when PAGE is off

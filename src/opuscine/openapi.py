@@ -202,7 +202,8 @@ def responses(operation: Operation) -> dict[str, Any]:
 def contents(operation: Operation) -> dict[str, Any]:
     """Describe the body of an answer in each form that it comes in."""
     if operation.content != "application/json":
-        return {operation.content: {"schema": {"type": "string"}}}
+        sample = {"example": operation.sample} if operation.sample else {}
+        return {name: {"schema": {"type": "string"}, **sample} for name in (operation.content, *operation.other_content)}
     if operation.answer is None:
         return {"application/json": {"schema": {"type": "object"}, "example": {"openapi": "3.0.3", "info": {"title": "OpusCine"}}}}
     example = example_of(shown_name(operation.answer.__name__))

@@ -31,5 +31,7 @@ class Operation:
     conditional: bool = False  # answers 304 to a matching If-None-Match
     examples: tuple[tuple[str, str, Any], ...] = ()  # bodies to send: a name, what it shows, the body
     content: str = "application/json"  # the type of its answer
+    other_content: tuple[str, ...] = ()  # further types that a caller may prefer
+    sample: str = ""  # what an answer that is no JSON looks like
     shows_page: bool = False  # answers HTML to browsers where PAGE is on
     documented: bool = True  # False: a file that only the page's own HTML names, of no use to a program

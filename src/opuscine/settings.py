@@ -51,6 +51,7 @@ OUR_PREFIXES = (
 OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_")  # what a cluster sets for a service called llm-server or redis
 CREDENTIALS = re.compile(r"(?<=://)[^/@,\s]*@")
 NOT_OURS = frozenset({"CACHE_DIRECTORY", "HOSTNAME", "HOSTTYPE", "HOSTS"})
+OF_OPENTELEMETRY = "OTEL_"  # its SDK reads them itself
 
 
 def setting(default: Any, description: str, valid: str, group: str) -> Any:
@@ -128,6 +129,13 @@ class RequestSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Where spans are sent; an empty address sends none."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
 class RateSettings:
     """How often callers may call: a rate as text, or `off`."""
 
@@ -187,6 +195,28 @@ class Settings(BaseSettings):
         "Connections at one time; beyond, the longest idle one is closed. As many files must be allowed to be open, and 512 more.",
         "1 to 1000000",
         "Service",
+    )
+
+    log_requests: Annotated[int, Field(ge=0, le=100_000)] = setting(
+        100,
+        "Request lines a second that are logged of good answers, and as many of refusals (4xx); beyond, one of 100. "
+        "Failures and what takes over a second are always logged; 0 logs all.",
+        "0 to 100000",
+        "Observability",
+    )
+    metrics_dir: Path | None = setting(
+        None,
+        "Folder in which the processes behind one port find each other, so that `/metrics` of any shows all. "
+        "Default: `metrics` in `$RUNTIME_DIRECTORY`, with `WORKERS` else one in `CACHE_DIR`, else none: each shows itself.",
+        "path of a writable folder",
+        "Observability",
+    )
+    otel_exporter_otlp_endpoint: str = setting(
+        "",
+        "OpenTelemetry collector (OTLP over HTTP) that spans are sent to, with `opuscine[otel]` installed; empty: none. "
+        "OpenTelemetry's other variables (`OTEL_…`) count too.",
+        "an http or https address",
+        "Observability",
     )
 
     header_timeout: Seconds = setting(
@@ -327,7 +357,7 @@ class Settings(BaseSettings):
         "Callers",
     )
 
-    @field_validator("api_server_url", "auth_jwt_jwks_url")
+    @field_validator("api_server_url", "auth_jwt_jwks_url", "otel_exporter_otlp_endpoint")
     @classmethod
     def _http_address(cls, value: str) -> str:
         if not value:
@@ -489,6 +519,22 @@ class Settings(BaseSettings):
         return CacheSettings(ttl_s=self.cache_ttl, stale_ttl_s=self.cache_stale_ttl, max_bytes=self.cache_max_bytes)
 
     @property
+    def tracing(self) -> TracingSettings:
+        """Slice for the spans."""
+        return TracingSettings(endpoint=self.otel_exporter_otlp_endpoint)
+
+    @property
+    def metrics_folder(self) -> Path | None:
+        """Return the folder in which the workers of a machine find each other; None: this process is alone."""
+        if self.metrics_dir is not None:
+            return self.metrics_dir
+        if given := os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]:
+            return Path(given) / "metrics"
+        if self.worker is None:
+            return None
+        return (self.cache_dir or default_cache_dir(os.environ)) / f"metrics-{self.port}"
+
+    @property
     def requests(self) -> RequestSettings:
         """Slice for the middlewares that bound a request."""
         return RequestSettings(timeout_s=self.request_timeout, body_limit_bytes=self.body_limit)
@@ -538,7 +584,7 @@ def misspelt(names: Iterable[str]) -> list[str]:
     known = {name.upper() for name in Settings.model_fields}
     problems = []
     for name in sorted(set(names) - known - NOT_OURS):
-        if OF_KUBERNETES.search(name):
+        if OF_KUBERNETES.search(name) or name.startswith(OF_OPENTELEMETRY):
             continue
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.86) if len(name) >= 6 else []
         if close or name.startswith(OUR_PREFIXES):

@@ -117,7 +117,7 @@ async def test_nobody_is_refused_with_the_way_in(door: Door) -> None:
         problem = await door.refusal()
     assert problem.type.code == "unauthenticated"
     assert problem.headers == {"WWW-Authenticate": 'Bearer realm="opuscine"'}
-    assert lines == [{"event": "authentication refused", "log_level": "info", "reason": "missing", "request_id": "request-1"}]
+    assert lines == [{"event": "authentication refused", "log_level": "debug", "reason": "missing", "request_id": "request-1"}]
     assert len(door.attempts) == 0
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import structlog
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
@@ -39,7 +40,7 @@ class BodyTimeoutError(RequestPayloadError):
 class ConnectionHandler(RequestHandler):
     """Handle one connection; broken requests get `application/problem+json`, one line in the log, and the end of the connection."""
 
-    __slots__ = ("_before", "_body", "_cause", "_connections", "_head_bytes", "_seen", "_wire")
+    __slots__ = ("_before", "_body", "_cause", "_connections", "_head_bytes", "_seen", "_sending", "_wire")
 
     def __init__(self, manager: web.Server, connections: OpenConnections, **options: Any) -> None:
         """Wait for `connection_made`."""
@@ -51,6 +52,7 @@ class ConnectionHandler(RequestHandler):
         self._head_bytes = 0
         self._body: StreamReader | None = None  # unfinished
         self._cause = ""
+        self._sending: AbstractStreamWriter | None = None  # of the newest answer, whose bytes are not counted yet
 
     @property
     def waits(self) -> bool:
@@ -82,6 +84,7 @@ class ConnectionHandler(RequestHandler):
         if self._wire is None:
             return
         self._wire = None
+        self._count_sent(None)
         if not self._cause and (self._head_bytes or self._body is not None):
             self._broken("left_early")
         self._connections.left(self, self._cause)
@@ -100,6 +103,7 @@ class ConnectionHandler(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes: a whole head ends the time for headers, the end of a body that for bodies."""
+        self._connections.received_bytes += len(data)
         RequestHandler.data_received(self, data)
         if self._request_count != self._seen:
             self._requests_came()
@@ -116,6 +120,7 @@ class ConnectionHandler(RequestHandler):
 
         This is no coroutine function, so that a request pays for no further coroutine.
         """
+        self._count_sent(request.writer)
         if self._upgraded:
             return self._finish_declined_upgrade(request, resp, start_time)
         if self._before is None and not self._messages and self._wire is not None:
@@ -132,6 +137,12 @@ class ConnectionHandler(RequestHandler):
         elif self._before is None and self._wire is not None:
             self._begin(self._connections.idle)
         return answered
+
+    def _count_sent(self, upcoming: AbstractStreamWriter | None) -> None:
+        """Count the answer before this one, now that it is sent."""
+        if self._sending is not None:
+            self._connections.sent_bytes += self._sending.output_size
+        self._sending = upcoming
 
     def pause_writing(self) -> None:
         """Give a caller that does not take its answer a while for it."""

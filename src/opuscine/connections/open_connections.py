@@ -27,6 +27,8 @@ class ConnectionsInfo:
     idle: int
     refused: int
     closed: Mapping[str, int]  # by cause
+    received_bytes: int
+    sent_bytes: int  # of answers: each is counted when the next one of its connection begins, or the connection ends
 
 
 class OpenConnections:
@@ -49,13 +51,22 @@ class OpenConnections:
         self.open = 0
         self.refused = 0
         self.closed: Counter[str] = Counter()
+        self.received_bytes = self.sent_bytes = 0
         self.lines = CountedLines("opuscine.connections")
         self._refusals: set[Refusal] = set()
 
     @property
     def info(self) -> ConnectionsInfo:
         """Return a picture of now."""
-        return ConnectionsInfo(limit=self.limit, open=self.open, idle=len(self.idle), refused=self.refused, closed=dict(self.closed))
+        return ConnectionsInfo(
+            limit=self.limit,
+            open=self.open,
+            idle=len(self.idle),
+            refused=self.refused,
+            closed=dict(self.closed),
+            received_bytes=self.received_bytes,
+            sent_bytes=self.sent_bytes,
+        )
 
     def admit(self) -> bool:
         """Say whether one more connection may come; at the bound the longest idle one is closed for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,9 +12,24 @@ from aiohttp import web
 
 from opuscine import __version__
 from opuscine.contract import ReloadAnswer, StatsAnswer, show_instant
+from opuscine.guard.probe import ProbeOutcome
 from opuscine.handlers.answers import json_answer
-from opuscine.keys import API_SERVER_BREAKER, CATALOGUE, CONNECTIONS, LIFECYCLE, LLM, READ_LIMIT, RECOMMEND_LIMIT, RECOMMENDER, REDIS
+from opuscine.keys import (
+    CATALOGUE,
+    CONNECTIONS,
+    LIFECYCLE,
+    LLM,
+    MEASURES,
+    METRICS_PAGE,
+    OTT,
+    READ_LIMIT,
+    RECOMMEND_LIMIT,
+    RECOMMENDER,
+    REDIS,
+)
+from opuscine.metrics import breakers, found_by_probes
 from opuscine.operations import Operation
+from opuscine.telemetry.process import process_figures
 
 LIMITS = {"read": READ_LIMIT, "recommend": RECOMMEND_LIMIT}
 FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/]+/)+")  # where a file lies is for the log only
@@ -26,26 +42,34 @@ async def reload_data(request: web.Request) -> web.Response:
 
 
 async def stats(request: web.Request) -> web.Response:
-    """Show one object per part."""
+    """Show one object per part, as of now and since the start of this process; `/metrics` has the same for every worker."""
     app = request.app
-    info = {
-        name: show_instant(value) if isinstance(value, datetime) else list(value) if isinstance(value, tuple) else value
-        for name, value in asdict(app[CATALOGUE].info).items()
-    }
-    info["last_error"] = FOLDERS.sub("", app[CATALOGUE].info.last_error)
     body = {
         "success": True,
         "version": __version__,
         "uptime_seconds": round((datetime.now(UTC) - app[LIFECYCLE].started_at).total_seconds(), 1),
-        "catalogue": info,
+        "catalogue": catalogue_stats(app),
+        "tiers": {"answered": dict(app[OTT].answered), "failed": dict(app[OTT].failed)},
         "llm": llm_stats(app),
-        "breakers": breaker_stats(app),
         "redis": asdict(app[REDIS].info) if REDIS in app else {"configured": False},
         "connections": asdict(app[CONNECTIONS].info),
+        "upstreams": {name: upstream_stats(outcome) for name, outcome in found_by_probes(app).items()},
+        "breakers": {name: asdict(info) for name, info in breakers(app).items()},
         "limits": {name: asdict(counted) if (counted := app[key].info) else None for name, key in LIMITS.items()},
-        "recommend": app[RECOMMENDER].stats(),
+        "callers": {"refused": dict(app[MEASURES].refused_callers)},
+        "recommend": {"answered": dict(app[MEASURES].answered), **app[RECOMMENDER].stats()},
+        "process": await process_stats(app),
     }
     return json_answer(body)
+
+
+def catalogue_stats(app: web.Application) -> dict[str, Any]:
+    """Show what is served, and why the newest reload failed if it did."""
+    info = {
+        name: show_instant(value) if isinstance(value, datetime) else list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(app[CATALOGUE].info).items()
+    }
+    return {**info, "last_error": FOLDERS.sub("", app[CATALOGUE].info.last_error)}
 
 
 def llm_stats(app: web.Application) -> dict[str, Any]:
@@ -53,14 +77,20 @@ def llm_stats(app: web.Application) -> dict[str, Any]:
     return {"configured": True, **app[LLM].stats(), "tokens": asdict(app[LLM].usage)} if LLM in app else {"configured": False}
 
 
-def breaker_stats(app: web.Application) -> dict[str, dict[str, Any]]:
-    """Show the breaker of every server behind us."""
-    breakers = {server.name: server.breaker.info for server in app[LLM].servers} if LLM in app else {}
-    if API_SERVER_BREAKER in app:
-        breakers["api_server"] = app[API_SERVER_BREAKER].info
-    if REDIS in app:
-        breakers["redis"] = app[REDIS].breaker
-    return {name: asdict(info) for name, info in breakers.items()}
+def upstream_stats(outcome: ProbeOutcome) -> dict[str, Any]:
+    """Show what the last probe of a server found; `up` is null before the first has ended."""
+    return {"up": outcome.up, "checked_at": show_instant(outcome.checked_at) if outcome.checked_at else None, **outcome.details}
+
+
+async def process_stats(app: web.Application) -> dict[str, Any]:
+    """Show this process: its number among the workers, its requests, and what it takes of the machine."""
+    return {
+        "worker": app[METRICS_PAGE].worker,
+        "python": platform.python_version(),
+        "requests_in_flight": app[MEASURES].in_flight,
+        "log_lines_left_out": app[MEASURES].lines_left_out,
+        **await process_figures(),
+    }
 
 
 OPERATIONS = (

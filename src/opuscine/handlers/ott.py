@@ -47,6 +47,7 @@ async def ott_body(request: web.Request, ref: TitleRef, region: str | None) -> d
     """Find where one title streams and show it."""
     region = region or request.app[SETTINGS].region
     found = (await find(request, [ref], region))[ref]
+    request[CONTEXT].notes["source"] = found.source
     return show_ott(ref, region, found.links, source=found.source, as_of=found.as_of)
 
 

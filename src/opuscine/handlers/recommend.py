@@ -9,12 +9,11 @@ from contextlib import aclosing
 from aiohttp import web
 
 from opuscine.codec import loads
-from opuscine.context import RequestContext
 from opuscine.contract import RecommendAnswer, RecommendRequest, read_fields, show_films
 from opuscine.handlers.answers import json_answer
 from opuscine.handlers.cache_control import read_cache_control
 from opuscine.handlers.event_stream import Event, send_events, wants_events
-from opuscine.keys import BODY, CONTEXT, PRESENTER, RECOMMEND_LIMIT, RECOMMENDER, SETTINGS
+from opuscine.keys import BODY, CONTEXT, MEASURES, PRESENTER, RECOMMEND_LIMIT, RECOMMENDER, SETTINGS
 from opuscine.model import DegradedReason, Source
 from opuscine.operations import Operation
 from opuscine.recommend.recommender import Answer, FilmFound, Finished, Said, Whole
@@ -41,7 +40,7 @@ async def recommend(request: web.Request) -> web.StreamResponse:
     if wants_events(request):
         return await send_events(request, events_of(request, wish), headers=context.answer_headers)
     answer = await request.app[RECOMMENDER].recommend(wish, context.scope())
-    note_answer(context, answer)
+    note_answer(request, answer)
     return json_answer(answer.body)
 
 
@@ -54,7 +53,7 @@ async def events_of(request: web.Request, wish: Wish) -> AsyncGenerator[Event, N
         async for event in events:
             match event:
                 case Whole(answer):
-                    note_answer(context, answer)
+                    note_answer(request, answer)
                     for part in parts_of(answer):
                         yield part
                 case FilmFound(item):
@@ -62,7 +61,7 @@ async def events_of(request: web.Request, wish: Wish) -> AsyncGenerator[Event, N
                 case Said(text):
                     yield Event("message", {"text": text})
                 case Finished(rest):
-                    note(context, rest.source, rest.degraded_reason)
+                    note(request, rest.source, rest.degraded_reason)
                     body = request.app[PRESENTER].show(wish, rest, elapsed_s=time.monotonic() - begun)
                     yield Event("done", {name: value for name, value in body.items() if name != "movies"})
 
@@ -75,18 +74,19 @@ def parts_of(answer: Answer) -> list[Event]:
     return [*films, *([Event("message", {"text": text})] if text else []), Event("done", body)]
 
 
-def note_answer(context: RequestContext, answer: Answer) -> None:
+def note_answer(request: web.Request, answer: Answer) -> None:
     """Note for the log where the films come from, and for the caller how old they are (RFC 9111, section 5.1)."""
-    note(context, answer.source, answer.degraded_reason)
+    note(request, answer.source, answer.degraded_reason)
     if answer.age_s is not None:
-        context.headers["Age"] = str(answer.age_s)
+        request[CONTEXT].headers["Age"] = str(answer.age_s)
 
 
-def note(context: RequestContext, source: Source, degraded_reason: DegradedReason | None) -> None:
-    """Note for the log where the films come from."""
-    context.notes["source"] = source.value
+def note(request: web.Request, source: Source, degraded_reason: DegradedReason | None) -> None:
+    """Note for the log and the metrics where the films come from."""
+    request.app[MEASURES].answered[source.value] += 1
+    request[CONTEXT].notes["source"] = source.value
     if degraded_reason is not None:
-        context.notes["degraded"] = degraded_reason.value
+        request[CONTEXT].notes["degraded"] = degraded_reason.value
 
 
 EXAMPLES = (

@@ -24,6 +24,7 @@ from opuscine.llm.fault import LlmError
 from opuscine.llm.server import LlmServer, Question, SuggestionSink, llm_breaker
 from opuscine.model import DegradedReason, Suggestion
 from opuscine.settings import LlmSettings
+from opuscine.telemetry.upstream_calls import UpstreamCalls
 
 QUEUE_S = 0.12  # how long a caller waits for a place at a server
 PATIENCE = 3  # times its usual time that a server is given where another could answer instead
@@ -78,8 +79,11 @@ class LlmClient:
         breaker_clock: Callable[[], float] | None = None,
         rng: Callable[[], float] = random.random,
         queue_s: float = QUEUE_S,
+        calls: Callable[[str], UpstreamCalls] = UpstreamCalls,
     ) -> LlmClient:
         """Build the client with its servers: `llm`, or `llm-1`, `llm-2` and so on in the order of `LLM_SERVER_URL`.
+
+        `calls` gives what measures the attempts at a server, by its name.
 
         Raises:
             SettingsError: an address or the protocol is not one we can use.
@@ -98,10 +102,21 @@ class LlmClient:
                 retry=retry,
                 clock=clock,
                 rng=rng,
+                calls=calls(name),
             )
             for name, url in zip(names, settings.urls, strict=True)
         ]
         return cls(servers, timeout_s=settings.timeout_s, budget=budget, retry=retry, clock=clock, queue_s=queue_s)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait for a place at a server now."""
+        return len(self._line)
+
+    @property
+    def refused(self) -> int:
+        """Return how many requests have found no place."""
+        return self._line.refused
 
     def stats(self) -> dict[str, Any]:
         """Return what the administration shows of this part."""

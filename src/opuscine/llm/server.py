@@ -27,6 +27,7 @@ from opuscine.llm.protocols.protocol import LlmCall
 from opuscine.llm.session import Attempt
 from opuscine.model import DegradedReason, Suggestion
 from opuscine.settings import LlmSettings, without_credentials
+from opuscine.telemetry.upstream_calls import UpstreamCalls
 
 REFUSALS = frozenset({400, 404, 415, 422, 501})  # statuses by which servers refuse a feature of a question
 EXPLANATION_BYTES = 4_096
@@ -101,8 +102,10 @@ class LlmServer:
         retry: RetryPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
         rng: Callable[[], float] = random.random,
+        calls: UpstreamCalls | None = None,
     ) -> None:
         """Take a session of `llm_session` and a breaker of `llm_breaker`. What the protocol learns holds for this server only.
+        `calls` measures each attempt.
 
         Raises:
             SettingsError: the address or the protocol is not one we can use.
@@ -121,6 +124,7 @@ class LlmServer:
         self._retry = retry or RetryPolicy()
         self._clock = clock
         self._rng = rng
+        self._calls = calls or UpstreamCalls(name)
         self._url = _below(url, self.protocol.path)
         self._probe_url = _below(url, self.protocol.probe_path)
 
@@ -238,13 +242,17 @@ class LlmServer:
             )
         own = {"Content-Type": "application/json", "X-Request-Timeout-Ms": str(max(1, int(remaining_s * 1000)))}
         try:
-            async with self._session.post(
-                self._url,
-                data=call.body,
-                headers={**question.headers, **self.protocol.headers, **own},
-                allow_redirects=False,
-                trace_request_ctx=attempt,
-            ) as response:
+            async with (
+                self._calls.measure("POST", f"/{self.protocol.path.lstrip('/')}", question.headers, server=self._url) as measured,
+                self._session.post(
+                    self._url,
+                    data=call.body,
+                    headers={**measured.headers, **self.protocol.headers, **own},
+                    allow_redirects=False,
+                    trace_request_ctx=attempt,
+                ) as response,
+            ):
+                measured.status = response.status
                 if not 200 <= response.status < 300:
                     fault = fault_of_status(response.status, response.headers.get("Retry-After"))
                     if response.status in REFUSALS:

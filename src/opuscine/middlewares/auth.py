@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
@@ -32,7 +33,12 @@ def plugin(context: BuiltInContext) -> Middleware:
     if not settings.auth_on:
         return everybody()
     attempts = Attempts(budget=settings.auth_failures, clock=context.clock)
-    return auth(authenticator=context.authenticator, attempts=attempts, operation_of=context.operation_of)
+    return auth(
+        authenticator=context.authenticator,
+        attempts=attempts,
+        operation_of=context.operation_of,
+        refusals=context.measures.refused_callers,
+    )
 
 
 def everybody() -> Middleware:
@@ -47,14 +53,19 @@ def everybody() -> Middleware:
 
 
 def auth(
-    *, authenticator: Callable[[], Authenticator], attempts: Attempts, operation_of: Callable[[web.Request], Operation | None]
+    *,
+    authenticator: Callable[[], Authenticator],
+    attempts: Attempts,
+    operation_of: Callable[[web.Request], Operation | None],
+    refusals: Counter[str] | None = None,
 ) -> Middleware:
     """Make the middleware.
 
     An operation without a scope is open: credentials that happen to come along are used if they are good, and count as an attempt if
     not. What is no operation passes: addresses that lead nowhere, and preflights, which browsers send without credentials. An address
-    whose attempts are used up gets 429, but known good credentials go on working.
+    whose attempts are used up gets 429, but known good credentials go on working. `refusals` counts who was turned away, by reason.
     """
+    counted = Counter[str]() if refusals is None else refusals
     log = structlog.get_logger("opuscine.auth")
 
     async def identify(request: web.Request) -> Caller:
@@ -65,6 +76,7 @@ def auth(
             return known
         wait_s = attempts.allowed(context.client)
         if wait_s is not None:
+            counted["too_many_failures"] += 1
             retry_after = str(max(1, min(LONGEST_RETRY_AFTER_S, math.ceil(wait_s))))
             raise ProblemError("too_many_failures", "Too many failed attempts; try again later.", headers={"Retry-After": retry_after})
         try:
@@ -74,7 +86,9 @@ def auth(
         except AuthenticationError as error:
             if error.is_attempt:
                 attempts.failed(context.client)
-            log.info("authentication refused", reason=error.reason.value, request_id=context.request_id)
+            counted[error.reason.value] += 1
+            context.notes["refused"] = error.reason.value
+            log.debug("authentication refused", reason=error.reason.value, request_id=context.request_id)
             detail = "Send an API key as X-Api-Key, or a token as Authorization: Bearer."
             raise ProblemError("unauthenticated", detail, headers=CHALLENGE) from None
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from prometheus_client import CollectorRegistry
 
 from opuscine.client_address import Networks
 from opuscine.guard.deadline import Deadline
@@ -17,6 +18,8 @@ from opuscine.limits import Limit
 from opuscine.operations import Operation
 from opuscine.redis_gateway import RedisBudget, RedisGateway
 from opuscine.settings import Settings
+from opuscine.telemetry.measures import Measures
+from opuscine.telemetry.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,7 @@ class PluginContext:
     clock: Callable[[], float]  # seconds, monotonic: for durations
     operation_of: Callable[[web.Request], Operation | None]  # None: no such address or method, or a preflight
     redis: Callable[[], RedisGateway | None]  # asked for in each request; None: no setting names a Redis
+    metrics: CollectorRegistry  # what is registered here stands on /metrics too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,8 @@ class BuiltInContext(PluginContext):
     """What our own middlewares are given besides; no part of what other plugins may count on."""
 
     lifecycle: Lifecycle
+    measures: Measures
+    tracing: Callable[[], Tracing | None]  # there once the application has started, and only where spans are sent
     authenticator: Callable[[], Authenticator]  # there once the application has started, and only where `AUTH` is on
     read_limit: Limit
     redis_budget: Callable[[Deadline], RedisBudget]  # a fresh one, for one request

@@ -1,34 +1,61 @@
-"""Measure every request: one line in the log, and `Server-Timing` in the answer."""
+"""Measure every request: one line in the log, one duration among the metrics, a span where spans are sent, and `Server-Timing`."""
 
 from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from opuscine.context import RequestContext
 from opuscine.keys import CONTEXT
-from opuscine.middlewares.plugin import PluginContext
+from opuscine.middlewares.plugin import BuiltInContext
+from opuscine.telemetry.line_budget import LineBudget
+from opuscine.telemetry.measures import Measures
+from opuscine.telemetry.outcome import outcome_of
+from opuscine.telemetry.tracing import OpenSpan, Tracing
 
 CALLER_LEFT = 499  # nginx's status for a caller that closed the connection before its answer
+SLOW_S = 1.0  # what takes longer is logged, whatever came of it
+KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+KNOWN_STATUSES = frozenset({*map(int, HTTPStatus), CALLER_LEFT})
 
 
-def plugin(context: PluginContext) -> Middleware:
+def plugin(context: BuiltInContext) -> Middleware:
     """Make the middleware."""
-    return timing(clock=context.clock)
+    per_second = context.settings.log_requests
+    return timing(
+        measures=context.measures,
+        tracing=context.tracing,
+        good=LineBudget(per_second, context.clock),
+        refused=LineBudget(per_second, context.clock),
+        clock=context.clock,
+    )
 
 
-def timing(*, clock: Callable[[], float]) -> Middleware:
-    """Make the middleware; it logs the route's template and never the path, which a caller chooses."""
+def timing(
+    *, measures: Measures, tracing: Callable[[], Tracing | None], good: LineBudget, refused: LineBudget, clock: Callable[[], float]
+) -> Middleware:
+    """Make the middleware; it names the route's template and never the path, which a caller chooses.
+
+    Lines of good answers and of refusals (4xx) have a budget each; the next line that is written says how many were left out.
+    """
     log = structlog.get_logger("opuscine.access")
+    budgets = {1: good, 2: good, 3: good, 4: refused}
+    left_out = 0
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal left_out
         context = request[CONTEXT]
+        tracer = tracing()
+        span = begin_span(tracer, request, context) if tracer is not None else None
         begun = clock()
         status = CALLER_LEFT
+        measures.in_flight += 1
         try:
             response = await handler(request)
             status = response.status
@@ -41,21 +68,61 @@ def timing(*, clock: Callable[[], float]) -> Middleware:
             status = 500
             raise
         finally:
-            own = {
-                "method": request.method if request.method in KNOWN_METHODS else "OTHER",
-                "route": route_of(request),
-                "status": status,
-                "ms": round((clock() - begun) * 1000, 1),
-                "phases": {name: round(seconds * 1000, 1) for name, seconds in context.phases.seconds.items()},
-                "request_id": context.request_id,
-                "trace_id": context.trace_id,
-            }
-            log.info("request", **{**context.notes, **own})  # a plugin's note can't pass for one of ours
+            took_s = clock() - begun
+            measures.in_flight -= 1
+            method, route = method_of(request), route_of(request)
+            shown = status if status in KNOWN_STATUSES else "UNKNOWN"
+            measures.requests.observe(took_s, (method, route, str(shown), outcome_of(status)))
+            if span is not None:
+                end_span(span, context, status)
+            budget = budgets.get(status // 100)
+            if budget is None or took_s > SLOW_S or status == CALLER_LEFT or budget.allows():
+                own = {
+                    "method": method,
+                    "route": route,
+                    "status": status,
+                    "ms": round(took_s * 1000, 1),
+                    "phases": {name: round(seconds * 1000, 1) for name, seconds in context.phases.seconds.items()},
+                    "request_id": context.request_id,
+                    "trace_id": context.trace_id,
+                }
+                if left_out:
+                    own["left_out"], left_out = left_out, 0
+                log.info("request", **{**context.notes, **own})  # a plugin's note can't pass for one of ours
+            else:
+                left_out += 1
+                measures.lines_left_out += 1
 
     return middleware
 
 
-KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+def begin_span(tracing: Tracing, request: web.Request, context: RequestContext) -> OpenSpan:
+    """Begin the request's span, from which everything behind it continues (OpenTelemetry's conventions for HTTP servers)."""
+    method, route = method_of(request), route_of(request)
+    attributes: dict[str, str | int | bool] = {
+        "http.request.method": method if method != "OTHER" else "_OTHER",
+        "url.scheme": request.scheme,
+        "network.protocol.version": f"{request.version.major}.{request.version.minor}",
+        "opuscine.request_id": context.request_id,
+    }
+    if route != "UNKNOWN":  # an address of ours; of any other not even the path is kept
+        attributes |= {"http.route": route, "url.path": request.rel_url.raw_path}
+    given = {"traceparent": request.headers.get("traceparent", ""), "tracestate": context.tracestate}
+    name = f"{method} {route}" if route != "UNKNOWN" else method
+    span = tracing.begin_server(name, given, attributes)
+    context.traceparent = span.traceparent
+    return span
+
+
+def end_span(span: OpenSpan, context: RequestContext, status: int) -> None:
+    """End the request's span with what its log line says too."""
+    notes = {f"opuscine.{name}": value for name in ("source", "degraded", "caller") if (value := context.notes.get(name)) is not None}
+    span.end(status, failed=status >= 500, attributes=notes)
+
+
+def method_of(request: web.Request) -> str:
+    """Return the method, or OTHER for one that a caller made up."""
+    return request.method if request.method in KNOWN_METHODS else "OTHER"
 
 
 def route_of(request: web.Request) -> str:

@@ -42,6 +42,11 @@ class ApiServerTier:
         self._max_waiting = max_waiting
         self._now = now
 
+    @property
+    def calls_saved(self) -> int:
+        """Return how many calls were not made, since another request's answer was waited for."""
+        return self._flights.joined
+
     async def find_many(self, refs: Sequence[TitleRef], ask: OttAsk) -> Mapping[TitleRef, TitleLinks]:
         """Return what the server says of those titles that it could be asked for in the time there is.
 

@@ -20,6 +20,7 @@ from opuscine.guard.error_rate import ErrorRateLimit
 from opuscine.model import OttLink, TitleRef
 from opuscine.ott.api_replies import PopularPage, read_popular, read_title
 from opuscine.providers.table import ProviderTable
+from opuscine.telemetry.upstream_calls import UpstreamCalls
 
 T = TypeVar("T")
 
@@ -108,8 +109,9 @@ class ApiServer:
         table: ProviderTable,
         region: str,
         clock: Callable[[], float] = time.monotonic,
+        calls: UpstreamCalls | None = None,
     ) -> None:
-        """Take a session of `api_session` and a breaker of `api_breaker`; `region` is for links that name none.
+        """Take a session of `api_session` and a breaker of `api_breaker`; `region` is for links that name none, `calls` measures each call.
 
         Raises:
             SettingsError: the address is not one we can use.
@@ -120,6 +122,7 @@ class ApiServer:
         self._table = table
         self._region = region
         self._clock = clock
+        self._calls = calls or UpstreamCalls("api_server")
         self._slots = asyncio.Semaphore(settings.max_concurrent)
         self._url = _base(settings.url)
 
@@ -143,7 +146,7 @@ class ApiServer:
             ApiServerError: there is no answer. Nothing else is raised for anything that the server does.
         """
         read = partial(read_title, ref=ref, table=self._table, region=self._region)
-        return await self._call(self._url / ref.kind.value / str(ref.id), read, ends_at, headers)
+        return await self._call(self._url / ref.kind.value / str(ref.id), f"/{ref.kind.value}/{{id}}", read, ends_at, headers)
 
     async def popular(
         self, page: int, limit: int, *, deadline: Deadline | None = None, headers: Mapping[str, str] | None = None
@@ -159,7 +162,7 @@ class ApiServer:
         read = partial(read_popular, page=page, limit=limit, table=self._table, region=self._region)
         ends_at = asyncio.get_running_loop().time() + granted_s
         url = (self._url / "popular").with_query(page=page, limit=limit)
-        found = await self._call(url, read, ends_at, headers or {})
+        found = await self._call(url, "/popular", read, ends_at, headers or {})
         if found is None:
             raise ApiServerError("the API server has no /popular", counts=False)
         return found
@@ -185,21 +188,23 @@ class ApiServer:
             raise ApiServerError(f"the API server answered {status}")
         return {"status": status, "latency_ms": round((self._clock() - began) * 1000, 1)}
 
-    async def _call(self, url: URL, read: Callable[[bytes], T], ends_at: float, headers: Mapping[str, str]) -> T | None:
-        """Wait for a free call and make it; None for 404."""
+    async def _call(self, url: URL, template: str, read: Callable[[bytes], T], ends_at: float, headers: Mapping[str, str]) -> T | None:
+        """Wait for a free call and make it; None for 404. `template` is the address without what callers chose."""
         try:
             async with asyncio.timeout_at(ends_at):
                 await self._slots.acquire()
         except TimeoutError:
             raise ApiServerError("all calls to the API server stayed taken", counts=None, cut_short=True) from None
         try:
-            return await self._breaker.call(self._answer_in_time, url, read, ends_at, headers)
+            return await self._breaker.call(self._answer_in_time, url, template, read, ends_at, headers)
         except BreakerOpenError as error:
             raise _refused(error) from error
         finally:
             self._slots.release()
 
-    async def _answer_in_time(self, url: URL, read: Callable[[bytes], T], ends_at: float, headers: Mapping[str, str]) -> T | None:
+    async def _answer_in_time(
+        self, url: URL, template: str, read: Callable[[bytes], T], ends_at: float, headers: Mapping[str, str]
+    ) -> T | None:
         """Bound the call in time, inside of what the breaker guards: outside, it would only see a cancellation.
 
         A caller in a hurry must not open the breaker for the others: with less than a quarter of `timeout_s` its timeout says nothing.
@@ -207,7 +212,7 @@ class ApiServer:
         granted_s = ends_at - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(ends_at):
-                body = await self._body(url, headers)
+                body = await self._body(url, template, headers)
                 if body is None:
                     return None
                 return read(body) if len(body) <= SHORT_BYTES else await asyncio.to_thread(read, body)
@@ -222,11 +227,15 @@ class ApiServer:
         except ValueError as error:
             raise ApiServerError(f"the API server's answer cannot be used: {error}") from error
 
-    async def _body(self, url: URL, headers: Mapping[str, str]) -> bytes | None:
+    async def _body(self, url: URL, template: str, headers: Mapping[str, str]) -> bytes | None:
         """Read a whole answer within its bound; None for a status that says "no such thing"."""
         if self._session.closed:
             raise ApiServerError("the session to the API server is closed: we are stopping", counts=None)
-        async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+        async with (
+            self._calls.measure("GET", template, headers, server=url) as measured,
+            self._session.get(url, headers=measured.headers, allow_redirects=False) as response,
+        ):
+            measured.status = response.status
             if response.status in UNKNOWN_STATUSES:
                 return None
             if not 200 <= response.status < 300:

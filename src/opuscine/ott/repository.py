@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,6 +63,8 @@ class OttRepository:
         self._tier_timeout_s = tier_timeout_s
         self._now = now
         self._troubles = _Troubles(clock)
+        self.answered: Counter[str] = Counter(dict.fromkeys([*(tier.name for tier in self._tiers), "none"], 0))  # titles, by who had links
+        self.failed: Counter[str] = Counter(dict.fromkeys((tier.name for tier in self._tiers), 0))  # times that a tier was asked in vain
 
     async def find_many(
         self,
@@ -100,7 +103,10 @@ class OttRepository:
                 self._write_back(self._store, known_here, stored)
             missing = [ref for ref in missing if ref not in found]
         unknown = Availability((), "none", self._now())
-        return {ref: found.get(ref) or nothing.get(ref, unknown) for ref in refs}
+        answers = {ref: found.get(ref) or nothing.get(ref, unknown) for ref in refs}
+        for answer in answers.values():
+            self.answered[answer.source] += 1
+        return answers
 
     async def _ask(
         self, tier: OttTier, refs: Sequence[TitleRef], ask: OttAsk
@@ -112,6 +118,7 @@ class OttRepository:
             told = {ref: (answer[ref], self._choose(answer[ref], ask.region)) for ref in refs if ref in answer}
         except Exception as error:  # a tier's fault, whatever it is, must not become the caller's
             self._troubles.note(tier.name, error)
+            self.failed[tier.name] += 1
             return None
         self._troubles.note(tier.name, None)
         return told

@@ -116,6 +116,11 @@ class AnswerCache:
             self._gateway.set_later({row_key(key): write_row(key, answer)}, self._settings.ttl_s + self._settings.stale_ttl_s)
             self.redis.stored += 1
 
+    @property
+    def bytes_held(self) -> int:
+        """Return how much memory the answers take that the process holds."""
+        return self._here.bytes_held
+
     def stats(self) -> dict[str, Any]:
         """Return what the administration shows of the cache."""
         process = {**asdict(self.process), "evicted": self._here.evicted, "entries": len(self._here), "bytes": self._here.bytes_held}

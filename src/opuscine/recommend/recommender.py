@@ -183,6 +183,21 @@ class Recommender:
         if rest is not None:
             yield Finished(rest)
 
+    @property
+    def calls_saved(self) -> int:
+        """Return how many calls of the model were not made, since another request's answer was waited for."""
+        return self._flights.joined
+
+    @property
+    def cache(self) -> AnswerCache:
+        """Return what keeps answers, for its counters."""
+        return self._cache
+
+    @property
+    def sifter(self) -> Sifter:
+        """Return what sifts suggestions, for its counters."""
+        return self._sifter
+
     def stats(self) -> dict[str, Any]:
         """Return what the administration shows of this part."""
         return {
