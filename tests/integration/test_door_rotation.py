@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from opuscine.identity.keys_editor import list_keys, new_key, revoke_key
 from support.door import OTT, Answer, Keys, ask, eventually
 from support.process import ServiceProcess, serving
@@ -98,49 +96,3 @@ async def test_a_key_is_rotated_under_load(tmp_path: Path) -> None:
     total = sum(map(len, traffic.answers.values()))
     assert total > 0.8 * REQUESTS_A_SECOND * (done - min(answer.at for answer in traffic.answers["steady"]))
     assert not [line for line in service.log if line.get("level") in {"warning", "error", "critical"}]
-
-
-@pytest.mark.parametrize(
-    ("mode", "line", "said"),
-    [(0o666, "", "may be written by others"), (0o600, "nonsense\n", "line 4: 1 fields"), (0o600, None, "it is empty")],
-)
-async def test_a_keys_file_that_cannot_be_trusted_stops_the_start(tmp_path: Path, mode: int, line: str | None, said: str) -> None:
-    keys = Keys.of(tmp_path, backend="read")
-    keys.path.write_text("" if line is None else keys.path.read_text() + line)
-    keys.path.chmod(mode)
-    with pytest.raises(AssertionError, match=said):
-        async with serving(tmp_path, **keys.settings):
-            raise NotImplementedError
-
-
-async def test_told_by_a_signal_it_reads_the_keys_at_once_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
-    keys = Keys.of(tmp_path, backend="read")
-    async with serving(tmp_path, **keys.settings) as service:
-
-        async def works(key: str = keys.named["backend"]) -> bool:
-            return (await ask(service.caller, service.url + OTT, {"X-Api-Key": key})).status == 200
-
-        async def hang_up(refused_because: str) -> None:
-            service.process.send_signal(signal.SIGHUP)
-
-            async def said() -> bool:
-                causes = [line["cause"] for line in service.log if line["event"] == "api_keys_refused" and line["level"] == "error"]
-                return any(refused_because in cause for cause in causes)
-
-            await eventually(said, for_s=5, what=f"a refusal because of {refused_because!r}")
-
-        good = keys.path.read_text()
-        keys.path.write_text("not a keys file\n")
-        await hang_up("line 1")
-        assert await works()
-
-        keys.path.write_text(good)
-        keys.path.chmod(0o666)
-        await hang_up("may be written by others")
-        assert await works()
-
-        keys.path.chmod(0o600)
-        new = new_key(keys.path, "second", ["read"])
-        service.process.send_signal(signal.SIGHUP)
-        await eventually(lambda: works(new.key), for_s=5, what="the new key")
-        assert await works()

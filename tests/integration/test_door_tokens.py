@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from opuscine.errors import SettingsError
-from support.door import JWT, OTT, Keys, bearer, eventually, token
+from support.door import JWT, OTT, bearer, eventually, token
 from support.jwks_server import JwksServer
-from support.process import ServiceProcess, serving
-from support.service import Service, running
+from support.service import running
 from support.tokens import AUDIENCE, ISSUER, SECRET, assembled, claims, ec_key, jwk_of, public_pem, rsa_key, signed
 
 NOW = int(time.time())
@@ -106,47 +105,6 @@ async def test_either_algorithm_of_an_issuer_is_believed(compiled: Path, issuer:
     async with running(compiled, auth="on", auth_jwt_jwks_url=issuer.url, **WAYS["JWKS"]) as service:
         for honest in (RS, ES):
             await service.get(OTT, headers=bearer(token(**honest)))
-
-
-@pytest.mark.parametrize("failure", ["down", "hang", "error", "garbage"])
-async def test_while_the_issuer_is_away_known_keys_go_on(compiled: Path, issuer: JwksServer, failure: Any) -> None:
-    """Tokens never seen before are believed too, at once; one with a key that nobody knows is refused and waits for no issuer for long."""
-    async with running(compiled, auth="on", auth_jwt_jwks_url=issuer.url, auth_failures=10_000, **WAYS["JWKS"]) as service:
-        if failure == "down":
-            await issuer.stop()
-        else:
-            issuer.behaviour = failure
-        for sub in ("alice", "bob", "carol"):
-            began = time.monotonic()
-            await service.get(OTT, headers=bearer(token(sub, **RS)))
-            assert time.monotonic() - began < 1
-        began = time.monotonic()
-        await service.get(OTT, status=401, headers=bearer(token(key=rsa_key("second"), algorithm="RS256", kid="new")))
-        assert time.monotonic() - began < 3
-
-
-async def status_of(service: Service | ServiceProcess, headers: dict[str, str], path: str = OTT) -> int:
-    async with service.caller.get(service.url + path, headers=headers) as response:
-        return response.status
-
-
-async def test_a_process_that_starts_while_the_issuer_is_away_refuses_tokens_until_it_is_back(tmp_path: Path, issuer: JwksServer) -> None:
-    keys = Keys.of(tmp_path, backend="read")
-    await issuer.stop()
-    settings = {**keys.settings, **WAYS["JWKS"], "auth_jwt_jwks_url": issuer.url, "auth_failures": 3}
-    async with serving(tmp_path, **settings) as service:
-        await service.logged("jwks_unavailable")
-        for _ in range(6):  # the issuer's absence is no failed attempt of a caller
-            assert await status_of(service, bearer(token(**RS))) == 401
-        assert await status_of(service, keys["backend"]) == 200
-        assert await status_of(service, bearer(token(**RS)), "/health") == 200
-        await issuer.start()
-
-        async def believed() -> bool:
-            return await status_of(service, bearer(token(**RS))) == 200
-
-        await eventually(believed, for_s=10, what="a token of the issuer that came back")
-    assert not [line for line in service.log if line.get("level") in {"error", "critical"}]
 
 
 async def test_health_waits_for_no_issuer(compiled: Path, issuer: JwksServer) -> None:

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from opuscine.middlewares import registry
-from support.llm_server import LlmServer, reply, slow
+from support.llm_server import LlmServer
 from support.process import environment, serving
 
 
@@ -45,24 +45,6 @@ async def test_it_starts_in_an_empty_folder_and_logs_one_line_a_request(tmp_path
     assert "비밀" not in str(service.log)
     assert service.process.returncode == 0
     assert (tmp_path / ".cache" / "opuscine").stat().st_mode & 0o777 == 0o700
-
-
-async def test_a_request_in_flight_is_answered_when_the_process_is_told_to_stop(tmp_path: Path) -> None:
-    async with LlmServer() as llm, serving(tmp_path, llm_server_url=llm.url) as service:
-        llm.answer = slow(0.5, reply())
-        call = asyncio.create_task(service.caller.post(f"{service.url}/recommend", json={"message": "영화"}))
-        async with asyncio.timeout(10):
-            while not llm.in_flight:
-                await asyncio.sleep(0.01)
-        service.process.send_signal(signal.SIGTERM)
-        await service.logged("stopping")
-        response = await call
-        assert response.status == 200
-        assert response.headers["Connection"] == "close"
-        assert (await response.json())["data"]["source"] == "llm"
-        assert await service.ended() == 0
-    assert service.log[-1]["event"] == "stopped"
-    assert not [line for line in service.log if line.get("level") in {"error", "critical"}]
 
 
 async def test_two_processes_that_start_at_once_compile_once(tmp_path: Path) -> None:
@@ -125,24 +107,6 @@ async def _reload(url: str, caller: aiohttp.ClientSession) -> None:
         assert response.status == 202
 
 
-async def test_a_broken_file_at_reload_leaves_the_old_data_serving(tmp_path: Path) -> None:
-    movies = tmp_path / "movies.json"
-    movies.write_text('{"movies": [{"tmdb_id": 1, "title": "하나"}]}')
-    async with serving(tmp_path, movies_data_file=movies) as service:
-        movies.write_text("not json")
-        service.process.send_signal(signal.SIGHUP)
-        await service.logged("reload begun")
-        async with asyncio.timeout(20):
-            while True:
-                async with service.caller.get(f"{service.url}/admin/stats") as response:
-                    catalogue = (await response.json())["catalogue"]
-                if catalogue["last_error"]:
-                    break
-                await asyncio.sleep(0.05)
-        assert catalogue["movie_count"] == 1
-        assert str(tmp_path) not in catalogue["last_error"]
-
-
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
@@ -168,15 +132,6 @@ async def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path, set
     assert "secret" not in err
     assert err.startswith("opuscine: ")
     assert err.count("\n") == 1
-
-
-async def test_a_malformed_file_stops_the_start_with_one_line(tmp_path: Path) -> None:
-    movies = tmp_path / "movies.json"
-    movies.write_text('{"movies": [{"tmdb_id": 1')
-    status, _, err = await run(tmp_path, "serve", movies_data_file=movies, port=0)
-    assert (status, err.count("\n")) == (1, 1)
-    assert "movies.json" in err
-    assert "MOVIES_DATA_FILE" in err
 
 
 async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

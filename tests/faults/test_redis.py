@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from support.door import OTT, Load, ask, eventually
+from support.door import FILM, OTT, Load, ask, eventually
+from support.fault_wall import fault
 from support.redis_server import RedisServer
 from support.service import Service, running
 from support.tcp_proxy import TcpProxy
@@ -17,12 +19,6 @@ from support.tcp_proxy import TcpProxy
 BUDGET_S = 0.05
 TOLERANCE_S = 0.025
 LIMITS = {"rate_limit_read": "100000/day"}
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path / "redis") as server:
-        yield server
 
 
 async def counts(redis: RedisServer) -> bool:
@@ -71,18 +67,30 @@ def reach_again(_: RedisServer, proxy: TcpProxy) -> None:
     proxy.behave("pass")
 
 
-OUTAGES: dict[str, tuple[Deed, Deed]] = {
-    "stopped": (lambda redis, _: redis.stop(), lambda redis, _: redis.start()),
-    "killed": (lambda redis, _: redis.kill(), lambda redis, _: redis.start()),
-    "hung": (lambda redis, _: redis.pause(), lambda redis, _: redis.resume()),
-    "unreachable": (lambda _, proxy: proxy.behave("blackhole"), reach_again),
-    "resetting": (cut_off, lambda _, proxy: proxy.behave("pass")),
-}
+UNHARMED = "its answer as ever; limits count in each process meanwhile"
+BUDGETED = "50 ms more than usual until its breaker opens, then nothing"
+TOLD = "`/health` ▸ `components.redis: DOWN`; `/admin/stats` ▸ `redis.breaker`, `limits.*.away`; log `breaker changed state`"
 
 
-@pytest.mark.parametrize("outage", OUTAGES)
-async def test_an_outage_under_load_is_noticed_by_nobody_and_ends_by_itself(compiled: Path, redis: RedisServer, outage: str) -> None:
-    begin, cure = OUTAGES[outage]
+def outage(what: str, begin: Deed, cure: Deed, *, name: str) -> Any:
+    """Give one way to be away, and what ends it, as a parameter with its place on the wall."""
+    mark = fault("Redis", f"{what} under load, and is well again later", caller_gets=UNHARMED, within=BUDGETED, told_by=TOLD)
+    return pytest.param(name, begin, cure, id=name, marks=mark)
+
+
+OUTAGES = [
+    outage("It is stopped", lambda redis, _: redis.stop(), lambda redis, _: redis.start(), name="stopped"),
+    outage("It is killed", lambda redis, _: redis.kill(), lambda redis, _: redis.start(), name="killed"),
+    outage("It hangs (SIGSTOP)", lambda redis, _: redis.pause(), lambda redis, _: redis.resume(), name="hung"),
+    outage("The network swallows what it is sent", lambda _, proxy: proxy.behave("blackhole"), reach_again, name="unreachable"),
+    outage("The network resets its connections", cut_off, lambda _, proxy: proxy.behave("pass"), name="resetting"),
+]
+
+
+@pytest.mark.parametrize(("name", "begin", "cure"), OUTAGES)
+async def test_an_outage_under_load_is_noticed_by_nobody_and_ends_by_itself(
+    compiled: Path, redis: RedisServer, name: str, begin: Deed, cure: Deed
+) -> None:
     async with TcpProxy.to(redis.port) as proxy, running(compiled, redis_url=f"redis://127.0.0.1:{proxy.port}", **LIMITS) as service:
         load = Load(service.caller, service.url + OTT)
         async with load.running():
@@ -96,7 +104,7 @@ async def test_an_outage_under_load_is_noticed_by_nobody_and_ends_by_itself(comp
             assert statistics.median(answer.redis_s for answer in load.since(opened)) < 0.002
 
             cure(redis, proxy)
-            if outage in {"hung", "unreachable", "resetting"}:
+            if name in {"hung", "unreachable", "resetting"}:
                 redis.command("FLUSHALL")  # so that what is counted from now on shows
             back_s = await eventually(lambda: counts(redis), what="a new count in Redis")
             assert back_s < 5
@@ -104,6 +112,13 @@ async def test_an_outage_under_load_is_noticed_by_nobody_and_ends_by_itself(comp
         check(load)
 
 
+@fault(
+    "Redis",
+    "It is absent at the start and comes later",
+    caller_gets=UNHARMED,
+    within=BUDGETED,
+    told_by=TOLD,
+)
 async def test_a_redis_that_is_absent_at_the_start_is_used_once_it_comes(compiled: Path, redis: RedisServer) -> None:
     redis.stop()
     async with running(compiled, redis_url=redis.url, **LIMITS) as service:
@@ -116,6 +131,13 @@ async def test_a_redis_that_is_absent_at_the_start_is_used_once_it_comes(compile
         check(load)
 
 
+@fault(
+    "Redis",
+    "It hangs while the service starts and stops",
+    caller_gets=UNHARMED,
+    within=BUDGETED,
+    told_by=TOLD,
+)
 async def test_a_redis_that_hangs_at_the_start_holds_up_neither_start_nor_stop(compiled: Path, redis: RedisServer) -> None:
     redis.pause()
     began = time.monotonic()
@@ -132,6 +154,13 @@ async def test_a_redis_that_hangs_at_the_start_holds_up_neither_start_nor_stop(c
     redis.resume()
 
 
+@fault(
+    "Redis",
+    "It is flushed, forgets its scripts and closes connections",
+    caller_gets="its answer as ever",
+    within="the time that Redis takes",
+    told_by="`/admin/stats` ▸ `limits.*.counted_locally`; `redis.breaker` stays closed",
+)
 async def test_a_flush_or_lost_connections_are_no_outage(compiled: Path, redis: RedisServer) -> None:
     async with running(compiled, redis_url=redis.url, **LIMITS) as service:
         load = Load(service.caller, service.url + OTT)
@@ -147,6 +176,13 @@ async def test_a_flush_or_lost_connections_are_no_outage(compiled: Path, redis: 
         assert stats["limits"]["read"]["counted_locally"] <= 20  # four callers, five times
 
 
+@fault(
+    "Redis",
+    "It goes while a limit is nearly used up, and comes back",
+    caller_gets="no more than the limit: what Redis had admitted is not admitted again",
+    within="the 50 ms of a request",
+    told_by="`/admin/stats` ▸ `limits.*.away`; log `rate limit counts in this process only`",
+)
 async def test_the_limit_holds_when_redis_goes_and_when_it_comes_back(compiled: Path, redis: RedisServer) -> None:
     async with running(compiled, redis_url=redis.url, rate_limit_read="30/hour") as service:
 
@@ -167,6 +203,13 @@ async def test_the_limit_holds_when_redis_goes_and_when_it_comes_back(compiled: 
         assert await admitted(20) <= 10  # it knows of twenty
 
 
+@fault(
+    "Redis",
+    "Its counters are overwritten with rubbish, and it is full (`maxmemory`)",
+    caller_gets="its answer as ever",
+    within="the time that Redis takes",
+    told_by="`/admin/stats` ▸ `limits.*`",
+)
 async def test_a_value_that_somebody_else_wrote_is_no_error(compiled: Path, redis: RedisServer) -> None:
     async with running(compiled, redis_url=redis.url, rate_limit_read="30/hour") as service:
         await service.get(OTT)
@@ -177,3 +220,60 @@ async def test_a_value_that_somebody_else_wrote_is_no_error(compiled: Path, redi
             await service.get(OTT)
         redis.command("CONFIG", "SET", "maxmemory", "1")
         await service.get(OTT)
+
+
+@fault(
+    "Redis",
+    "Its rows of links hold rubbish",
+    caller_gets="its answer as ever, with the links that the catalogue has",
+    within="the time that Redis takes",
+    told_by="log `ott_row_broken`, once a minute, with the row's key and a count",
+)
+async def test_rubbish_in_a_row_of_links_is_no_link(compiled: Path, redis: RedisServer) -> None:
+    async with running(compiled, redis_url=redis.url) as service:
+        usual = (await service.get(OTT))["ott_links"]
+        unknown = "/api/movies/900000001/ott"
+        for value in (b"\xff\x00", "nonsense", "[", '[{"link": "javascript:alert(1)"}]', '{"link": 5}', "9" * 5000, "[" * 5000):
+            for film in (FILM, 900000001):
+                redis.command("SET", f"movie:{film}:ott_links", value)  # type: ignore[arg-type]  # bytes go as they are
+            assert (await service.get(OTT))["ott_links"] == usual
+            assert (await service.get(unknown))["ott_links"] == []
+        redis.command("DEL", f"movie:{FILM}:ott_links")
+        redis.command("LPUSH", f"movie:{FILM}:ott_links", "a list")
+        assert (await service.get(OTT))["ott_links"] == usual
+
+
+@fault(
+    "Redis",
+    "Its password is not the one of `REDIS_URL`",
+    caller_gets=UNHARMED,
+    within=BUDGETED,
+    told_by=f"{TOLD}; `opuscine check` names it",
+)
+async def test_a_wrong_password_is_redis_being_away(compiled: Path, tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "guarded", password="right-password-of-redis") as guarded:
+        wrong = guarded.url.replace("right-", "wrong-")
+        async with running(compiled, redis_url=wrong, **LIMITS) as service:
+            load = Load(service.caller, service.url + OTT)
+            async with load.running():
+                await eventually(lambda: is_open(service), what="an open breaker")
+            check(load)
+            health = await service.get("/health")
+            assert (health["status"], health["components"]["redis"]["status"]) == ("UP", "DOWN")
+            assert "password-of-redis" not in str(await service.get("/admin/stats"))
+
+
+@fault(
+    "Redis",
+    "It is full (`maxmemory` with `noeviction`) and takes no more links",
+    caller_gets="its answer as ever",
+    within="the time that Redis takes",
+    told_by="`/admin/stats` ▸ `redis`",
+)
+async def test_a_full_redis_is_read_and_no_error(compiled: Path, redis: RedisServer) -> None:
+    async with running(compiled, redis_url=redis.url, **LIMITS) as service:
+        await service.get(OTT)
+        redis.command("CONFIG", "SET", "maxmemory", "1")
+        for _ in range(20):
+            await service.get(OTT)
+            assert (await service.recommend())["movies"]
