@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+
+from opuscine.telemetry.tracebacks import write_traceback
+from support.hygiene import HYGIENE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -42,6 +46,25 @@ async def service(compiled: Path) -> AsyncIterator[Any]:
 
     async with running(compiled) as started:
         yield started
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have exceptions shown in this process as the service shows them: structlog's own way, with rich, prints variables."""
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=write_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the search of all that was written behind everything that writes."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what the parts under test wrote in this process."""
+    if report.when == "teardown":
+        for section, text in report.sections:
+            if section.startswith("Captured"):
+                HYGIENE.wrote(f"{section} of {report.nodeid}", text)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,8 +19,9 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from opuscine.errors import CatalogueError
-from opuscine.server import bind, clean_up, reload_part, reload_parts
+from opuscine.server import bind, clean_up, log_loop_trouble, reload_part, reload_parts
 from opuscine.settings import Settings
+from support.hygiene import watched_session
 from support.llm_server import LlmServer, hang, reply, slow
 from support.notified import Message, Unit, unit
 from support.process import environment
@@ -37,7 +38,7 @@ def settings(compiled: Path) -> dict[str, object]:
 @pytest.fixture
 async def caller() -> AsyncIterator[aiohttp.ClientSession]:
     """Give a session."""
-    async with aiohttp.ClientSession() as session:
+    async with watched_session() as session:
         yield session
 
 
@@ -221,7 +222,7 @@ async def test_while_it_drains_readiness_fails_and_nobody_new_is_let_in(
         llm.answer = slow(1.0, reply())
         url = await service.url()
         call = await waiting_call(llm, url, caller)
-        async with aiohttp.ClientSession() as prober:
+        async with watched_session() as prober:
             async with prober.get(f"{url}/health/readiness") as response:
                 assert response.status == 200
             service.process.send_signal(signal.SIGTERM)
@@ -396,6 +397,17 @@ class Slow(web.AppRunner):
     async def never(self, _app: web.Application) -> None:
         """Wait for what does not happen."""
         await asyncio.get_running_loop().create_future()
+
+
+async def test_trouble_that_nobody_caught_is_logged_without_what_it_was_about() -> None:
+    error = ValueError("what a caller sent")
+    with capture_logs() as logged:
+        log_loop_trouble(
+            asyncio.get_running_loop(), {"message": "Task exception was never retrieved", "exception": error, "task": "what ran"}
+        )
+    assert logged == [
+        {"event": "event loop trouble", "log_level": "error", "doing": "Task exception was never retrieved", "exc_info": error}
+    ]
 
 
 async def test_closing_has_a_bound() -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 import uvloop
@@ -58,6 +59,7 @@ async def serve(settings: Settings, manager: ServiceManager, *, handed_over: Seq
     It listens on the sockets that were `handed_over`, else on the address of the settings. A stop takes at most `DRAIN_DELAY`,
     `DRAIN_TIMEOUT` and `CLEAN_UP_S`; told once more, the process ends at once.
     """
+    asyncio.get_running_loop().set_exception_handler(log_loop_trouble)
     app = create_app(settings)
     runner = make_runner(app, settings)
     hangup = asyncio.Event()
@@ -86,6 +88,11 @@ async def serve(settings: Settings, manager: ServiceManager, *, handed_over: Seq
         if heartbeat is not None:
             heartbeat.cancel()
     log.info("stopped")
+
+
+def log_loop_trouble(_loop: asyncio.AbstractEventLoop, trouble: Mapping[str, Any]) -> None:
+    """Log what nobody was there to catch; asyncio's own line would hold the exception's text and what a task was called with."""
+    log.error("event loop trouble", doing=trouble.get("message", ""), exc_info=trouble.get("exception"))
 
 
 @asynccontextmanager

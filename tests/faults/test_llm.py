@@ -198,9 +198,9 @@ async def test_an_invented_film_gets_no_link_and_another_films_title_no_film(gua
 )
 async def test_a_model_that_asks_back_is_heard(compiled: Path, llm: LlmServer) -> None:
     llm.answer = completion("어떤 분위기를 좋아하세요?")
-    async with running(compiled, llm_server_url=llm.url, llm_protocol="openai", llm_model="m", request_timeout=DEADLINE_S) as service:
-        async with within(DEADLINE_S):
-            answer = await service.recommend()
+    chatty = {"llm_server_url": llm.url, "llm_protocol": "openai", "llm_model": "m", "request_timeout": DEADLINE_S}
+    async with running(compiled, **chatty) as service, within(DEADLINE_S):
+        answer = await service.recommend()
     assert (answer["data"]["degraded"], answer["movies"]) == (False, [])
     assert "어떤 분위기를" in str(answer["query_info"])
 

@@ -17,6 +17,7 @@ import pytest
 
 from opuscine.identity.keys_editor import new_key
 from support.door import JWT, OTT, Answer, Keys, ask, bearer, token
+from support.hygiene import watched_session
 from support.process import ServiceProcess, serving
 from support.redis_server import RedisServer, free_port
 from support.service import Service, running
@@ -162,7 +163,7 @@ async def two_processes(tmp_path: Path, compiled: Path, redis: RedisServer) -> A
 
 async def test_two_processes_and_one_redis_admit_one_burst_together(two_processes: list[ServiceProcess]) -> None:
     """Of 500 requests at once, half of them to each, 100 are admitted, and as many as the rate has added by the time of the last."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as caller:
+    async with watched_session(connector=aiohttp.TCPConnector(limit=0)) as caller:
         urls = [process.url for process in two_processes] * 250
         await asyncio.gather(*(ask(caller, f"{url}/health") for url in urls))  # so that the burst finds its connections
         began = time.monotonic()

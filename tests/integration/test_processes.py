@@ -121,6 +121,7 @@ async def _reload(url: str, caller: aiohttp.ClientSession) -> None:
         ({"rate_limit_read": "often"}, "RATE_LIMIT_READ: found 'often'"),
         ({"auth_keys_file": "/nowhere/keys", "auth": "on"}, "/nowhere/keys"),
         ({"redis_url": "http://user:secret@x"}, "REDIS_URL"),
+        ({"llm_server_url": "ftp://user:secret@x"}, "LLM_SERVER_URL: found 'ftp://x'"),
         ({"trusted_proxies": "here"}, "TRUSTED_PROXIES"),
         ({"cors_origins": "https://a.example/path"}, "CORS_ORIGINS"),
     ],

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from opuscine.identity.keys_editor import new_key
+from support.hygiene import HYGIENE
 from support.redis_gateways import LoopWatch
 from support.tokens import AUDIENCE, ISSUER, SECRET, PrivateKey, claims, signed
 
@@ -43,6 +44,7 @@ class Keys:
         keys = cls(folder / "keys")
         for name, words in scopes.items():
             keys.named[name] = new_key(keys.path, name, words.split()).key
+            HYGIENE.confide("API key", keys.named[name])
         return keys
 
     @property

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.hygiene import HYGIENE
 from support.process import environment
 
 LIMIT_S = 30.0
@@ -106,3 +107,4 @@ async def _read(running: Unit) -> None:
     assert running.process.stdout is not None
     async for line in running.process.stdout:
         running.log.append(line.decode())
+        HYGIENE.wrote("a process's log", running.log[-1])

@@ -14,6 +14,8 @@ from typing import Any
 
 import aiohttp
 
+from support.hygiene import HYGIENE, watched_session
+
 START_S = 30.0
 
 
@@ -48,6 +50,7 @@ class ServiceProcess:
 @asynccontextmanager
 async def serving(home: Path, **settings: object) -> AsyncIterator[ServiceProcess]:
     """Run `opuscine serve` in an empty folder on a free port, open to everyone and logging JSON, until the block ends."""
+    HYGIENE.confide_settings(settings)
     open_door = {"auth": "off", "rate_limit_read": "off", "rate_limit_recommend": "off"}
     defaults: dict[str, object] = {"port": 0, "environment": "staging", "host": "127.0.0.1", **open_door}
     process = await asyncio.create_subprocess_exec(
@@ -58,7 +61,7 @@ async def serving(home: Path, **settings: object) -> AsyncIterator[ServiceProces
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with aiohttp.ClientSession() as caller:
+    async with watched_session() as caller:
         service = ServiceProcess(process, caller)
         reader = asyncio.create_task(_read(service))
         try:
@@ -80,4 +83,5 @@ async def _read(service: ServiceProcess) -> None:
     assert service.process.stdout is not None
     async for line in service.process.stdout:
         text = line.decode()
+        HYGIENE.wrote("a process's log", text)
         service.log.append(json.loads(text) if text.startswith("{") else {"event": "text", "text": text})

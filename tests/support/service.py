@@ -15,6 +15,7 @@ from aiohttp import web
 from opuscine.app import create_app
 from opuscine.server import bind, make_runner
 from opuscine.settings import Settings
+from support.hygiene import HYGIENE, watched_session
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ async def _body(response: aiohttp.ClientResponse, status: int) -> dict[str, Any]
 async def running(cache_dir: Path, **settings: Any) -> AsyncIterator[Service]:
     """Run the service on a free port; settings are given by their names in lower case, and `utc_now` where a test has a clock."""
     utc_now: Callable[[], datetime] = settings.pop("utc_now", lambda: datetime.now(UTC))
+    HYGIENE.confide_settings(settings)
     given = Settings(_env_file=None, host="127.0.0.1", port=0, cache_dir=cache_dir, drain_timeout=1.0, **settings)
     app = create_app(given, utc_now=utc_now)
     runner = make_runner(app, given)
@@ -60,7 +62,7 @@ async def running(cache_dir: Path, **settings: Any) -> AsyncIterator[Service]:
     try:
         await bind(runner, given)
         port = runner.addresses[0][1]
-        async with aiohttp.ClientSession() as caller:
+        async with watched_session() as caller:
             yield Service(url=f"http://127.0.0.1:{port}", port=port, app=app, caller=caller)
     finally:
         await runner.cleanup()

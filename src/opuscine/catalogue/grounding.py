@@ -78,7 +78,6 @@ class Grounded:
 
     films: tuple[RecommendedFilm, ...]
     rejected: int
-    rejected_titles: tuple[str, ...]  # as plain text, for the log
 
     def plus(self, later: Grounded) -> Grounded:
         """Return this and what was grounded of later suggestions, as if it had been done in one go."""
@@ -172,14 +171,14 @@ def ground(suggestions: Iterable[Suggestion], index: TitleIndex, *, ids_trusted:
     suggestions = tuple(suggestions)
     known = index.get_many([ref for item in suggestions for ref in _refs(item)]) if ids_trusted else {}
     films: dict[TitleRef, RecommendedFilm] = {}
-    rejected: list[str] = []
+    rejected = 0
     for item in suggestions:
         found = _by_trusted_id(item, known, index) if ids_trusted and _refs(item) else _by_title(item, index)
         if found is None:
-            rejected.append(plain_text(item.title or item.original_title, TITLE_LENGTH))
+            rejected += 1
         elif (first := films.get(found.film.ref)) is None or first.match.score < found.match.score:
             films[found.film.ref] = found
-    return Grounded(tuple(films.values()), len(rejected), tuple(rejected))
+    return Grounded(tuple(films.values()), rejected)
 
 
 def _by_trusted_id(item: Suggestion, known: Mapping[TitleRef, Film], index: TitleIndex) -> RecommendedFilm | None:

@@ -82,7 +82,7 @@ class SingleFlight(Generic[KeyT, T]):
         if time_is_up:
             raise TimeoutError("the shared call did not end in this caller's time")
         if flight.task.cancelled():
-            raise FlightCancelledError(f"the call for {key!r} was cancelled")
+            raise FlightCancelledError("the shared call was cancelled")
         return flight.task.result()
 
     def _start(self, key: KeyT, factory: Callable[[], Coroutine[Any, Any, T]], hurry: Callable[[], None] | None) -> _Flight[T]:

@@ -181,7 +181,12 @@ class Jwks:
 
     def _fail(self, error: Exception) -> None:
         if not self._failures:
-            log.warning("jwks_unavailable", cause=type(error).__name__, detail=str(error), kept=len(self._keys))
+            log.warning(
+                "jwks_unavailable",
+                cause=type(error).__name__,
+                detail=str(error) if isinstance(error, JwksError) else "",
+                kept=len(self._keys),
+            )
         self._next_fetch_at = self._clock() + min(self._cool_down_s, 2.0 ** min(self._failures, 30))
         self._failures += 1
 

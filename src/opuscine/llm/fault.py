@@ -9,6 +9,7 @@ import aiohttp
 
 from opuscine.errors import UpstreamError
 from opuscine.model import DegradedReason
+from opuscine.telemetry.tracebacks import describe
 
 _RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -70,15 +71,15 @@ def fault_of_status(status: int, retry_after: str | None = None, *, now: datetim
 def fault_of_exception(error: aiohttp.ClientError | OSError) -> LlmError:
     """Explain what the HTTP client raised."""
     if isinstance(error, aiohttp.ClientPayloadError):
-        return LlmError(f"the LLM server's answer broke off: {error!r}", reason=DegradedReason.LLM_BAD_REPLY)
+        return LlmError(f"the LLM server's answer broke off: {describe(error)}", reason=DegradedReason.LLM_BAD_REPLY)
     if isinstance(error, aiohttp.ClientResponseError):
-        return LlmError(f"the LLM server's answer is not HTTP: {error.message}", reason=DegradedReason.LLM_BAD_REPLY)
+        return LlmError(f"the LLM server's answer is not HTTP: {describe(error)}", reason=DegradedReason.LLM_BAD_REPLY)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return LlmError(f"the LLM server cannot be reached: {error!r}", reason=DegradedReason.LLM_UNAVAILABLE, retryable=True)
+        return LlmError(f"the LLM server cannot be reached: {describe(error)}", reason=DegradedReason.LLM_UNAVAILABLE, retryable=True)
     # aiohttp puts the head that it did read into `message`; without one it is a text.
     unanswered = not isinstance(error, aiohttp.ServerDisconnectedError) or isinstance(error.message, str)
     return LlmError(
-        f"the connection to the LLM server was lost: {error!r}",
+        f"the connection to the LLM server was lost: {describe(error)}",
         reason=DegradedReason.LLM_UNAVAILABLE,
         retryable=unanswered,
         unanswered=unanswered,

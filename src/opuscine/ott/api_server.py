@@ -21,6 +21,7 @@ from opuscine.model import OttLink, TitleRef
 from opuscine.ott.api_replies import PopularPage, read_popular, read_title
 from opuscine.providers.table import ProviderTable
 from opuscine.telemetry.upstream_calls import UpstreamCalls
+from opuscine.telemetry.tracebacks import describe
 
 T = TypeVar("T")
 
@@ -257,7 +258,7 @@ def _base(address: str) -> URL:
     except ValueError:
         url = URL()
     if url.scheme not in {"http", "https"} or not url.host:
-        raise SettingsError(f"API_SERVER_URL is {address!r}; valid is an address such as http://api.internal:8081")
+        raise SettingsError("API_SERVER_URL: found something else than an address; valid: one such as http://api.internal:8081")
     return url
 
 
@@ -269,7 +270,7 @@ def _status_error(status: int) -> ApiServerError:
 
 
 def _lost(error: aiohttp.ClientError | OSError) -> ApiServerError:
-    return ApiServerError(f"the API server cannot be reached, or its answer broke off: {type(error).__name__} {error}")
+    return ApiServerError(f"the API server cannot be reached, or its answer broke off: {describe(error)}")
 
 
 def _refused(error: BreakerOpenError) -> ApiServerError:

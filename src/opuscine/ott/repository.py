@@ -12,12 +12,14 @@ from typing import Literal
 
 import structlog
 
+from opuscine.errors import OpusCineError
 from opuscine.guard.deadline import Deadline
 from opuscine.model import OttLink, TitleRef
 from opuscine.ott.tier import LinkStore, OttAsk, OttTier, TierName, TitleLinks
 from opuscine.providers.links import select_links
 from opuscine.providers.table import ProviderTable
 from opuscine.redis_gateway import RedisBudget
+from opuscine.telemetry.tracebacks import describe
 
 log = structlog.get_logger()
 
@@ -161,7 +163,12 @@ class _Troubles:
         if error is None:
             log.info("ott_tier_recovered", tier=tier)
         else:
-            log.warning("ott_tier_failed", tier=tier, error=repr(error), consequence="links come from the other tiers")
+            log.warning(
+                "ott_tier_failed",
+                tier=tier,
+                error=str(error) if isinstance(error, OpusCineError) else describe(error),
+                consequence="links come from the other tiers",
+            )
 
 
 def _merged(found: TitleLinks, stored: TitleLinks | None) -> TitleLinks:

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import structlog
-
 from opuscine.catalogue.grounding import Grounded, TitleIndex, ground
 from opuscine.model import RecommendedFilm, Suggestion
 from opuscine.ott.repository import OttRepository
@@ -39,7 +37,6 @@ class Sifter:
         """Take the titles to ground in, and the repository of links."""
         self._titles = titles
         self._ott = ott
-        self._log = structlog.get_logger("opuscine.recommend")
         self.grounded: Counter[str] = Counter()  # suggestions by the method that tied them to the catalogue
         self.rejected = 0
 
@@ -50,8 +47,6 @@ class Sifter:
         grounded = await self._ground(suggestions, scope, ids_trusted=ids_trusted)
         self.grounded.update(item.match.method.value for item in grounded.films)
         self.rejected += grounded.rejected
-        if grounded.rejected_titles:
-            self._log.debug("suggestions rejected", count=grounded.rejected, titles=grounded.rejected_titles)
         constrained = constrain(grounded.films, intent)
         fitting, dropped = constrained.films, constrained.dropped
         if intent.provider_ids:
