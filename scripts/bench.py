@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Measure what the service costs, in one run and against yardsticks: scripts/bench.py [--quick] [--json FILE]
+Or what trouble does to it: scripts/bench.py faults [--only NAME] [--quick] [--json FILE]
 
 Starts everything itself on free ports of the loopback and ends it again: an LLM stub, the service in production settings, bare aiohttp, the
 predecessor's way, and nginx where it is installed. Exit status: 0 all budgets are kept, 1 one is broken.
@@ -16,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import performance
+from bench import faults, performance
 from bench.stage import staged
 
 ROUNDS, REQUESTS = 9, 6_000
@@ -42,8 +43,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, in under a minute")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.set_defaults(run=cost)
+    faults.add_command(parser.add_subparsers(metavar="faults", help="trouble at full size, and whether its bounds hold"))
     asked = parser.parse_args(arguments)
-    kept, figures = cost(asked)
+    kept, figures = asked.run(asked)
     if asked.json:
         write(asked.json, figures)
     return 0 if kept else 1

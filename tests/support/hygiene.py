@@ -74,7 +74,7 @@ class Hygiene:
         """Take note of a sentence and of the user in a body."""
         try:
             members = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):  # a test may send anything
             return
         for name in CONFIDENTIAL_MEMBERS if isinstance(members, dict) else ():
             self.confide(name, members.get(name))

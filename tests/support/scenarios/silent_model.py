@@ -1,0 +1,64 @@
+"""The LLM server is silent for ever, and two hundred callers ask it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from support.llm_server import LlmServer, hang
+from support.scenarios.figures import Figure, percentile
+from support.scenarios.load import at_once, paced, recommend
+from support.scenarios.served import served
+
+DEADLINE_S = 3.0
+THRESHOLD = 5
+
+
+async def silent_model(folder: Path, *, callers: int = 200, rounds: int = 3, local_s: float = 5.0, rate: float = 50.0) -> list[Figure]:
+    """Let all ask at once, wait out the breaker, and again; between the rounds ask at local speed while it is open.
+
+    Local speed is that of the same service without a model.
+    """
+    async with served(folder / "alone") as alone:
+        await paced(lambda n: recommend(alone, f"2019년 한국 스릴러 {n}"), a_second=rate, for_s=1)
+        local = await paced(lambda n: recommend(alone, f"잔잔한 영화 {n}"), a_second=rate, for_s=local_s)
+    waves, opened = [], []
+    state, untouched = "", True
+    async with (
+        LlmServer(answer=hang()) as llm,
+        served(folder / "silent", llm_server_url=llm.url, llm_breaker_failures=THRESHOLD, llm_breaker_open=local_s + 3) as service,
+    ):
+        rss: list[int] = []
+        for number in range(rounds):
+            waves += await at_once(recommend(service, f"비 오는 날 {number} {n}", deadline_s=DEADLINE_S) for n in range(callers))
+            state = (await service.stats())["llm"]["breaker"]["state"]
+            asked = len(llm.requests)
+            opened += await paced(lambda n: recommend(service, f"잔잔한 영화 {n}"), a_second=rate, for_s=local_s)
+            untouched = len(llm.requests) == asked
+            rss.append(service.rss_kib())
+            began = time.monotonic()
+            while (await service.stats())["llm"]["breaker"]["open_for_s"] > 0 and time.monotonic() - began < 60:
+                await paced(lambda n: recommend(service, f"또 다른 영화 {n}"), a_second=5, for_s=0.2)
+        complaints = service.complaints()
+    marked = {"llm_timeout", "overloaded", "breaker_open"}
+    growth = 100 * (rss[-1] / rss[0] - 1)
+    return [
+        Figure("callers answered 200", sum(reply.status == 200 for reply in waves), "", "=", callers * rounds),
+        Figure("of them marked", sum(reply.reason in marked for reply in waves), "", "=", callers * rounds),
+        Figure("slowest answer", max(reply.took_s for reply in waves), "s", "<=", DEADLINE_S, timed=True),
+        Figure("breaker open after the wave", float(state == "open"), "", "=", 1),
+        Figure("the model left alone while it is open", float(untouched), "", "=", 1),
+        Figure("p95 with the breaker open", 1000 * percentile([r.took_s for r in opened], 0.95), "ms"),
+        Figure("p95 without a model", 1000 * percentile([r.took_s for r in local], 0.95), "ms"),
+        Figure(
+            "median more than without a model",
+            1000 * (percentile([r.took_s for r in opened], 0.5) - percentile([r.took_s for r in local], 0.5)),
+            "ms",
+            "<=",
+            2,
+            timed=True,
+        ),
+        Figure("memory after the first wave", rss[0] / 1024, "MiB"),
+        Figure("memory more after the last", growth, "%", "<=", 5, timed=True),
+        Figure("errors in the log", len(complaints), "", "=", 0),
+    ]
