@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from opuscine import contract
 from opuscine.contract import (
@@ -159,3 +159,10 @@ def test_overviews_are_cut_at_a_sentences_end() -> None:
     shown = show_recommendation(found, Asked("x", 1, 20, "KR"), as_of=NOW, elapsed_s=0.0)["movies"][0]["overview"]
     assert len(shown) <= 500
     assert shown.endswith("니다.")
+
+
+def test_a_region_is_two_letters_before_they_are_made_capital() -> None:
+    assert OttQuery.model_validate({"id": 1, "region": " kr "}).region == "KR"
+    for other in ("ß", "ŉ", "k", "krw", "ｋｒ"):
+        with pytest.raises(ValidationError):
+            OttQuery.model_validate({"id": 1, "region": other})

@@ -34,7 +34,7 @@ async def measure_faults(names: Sequence[str], *, quick: bool) -> tuple[dict[str
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="opuscine-bench-") as folder:
             try:
-                measured[name] = await SCENARIOS[name].measured(Path(folder, name), quick=quick)
+                measured[name] = await SCENARIOS[name].measured(Path(folder), quick=quick)
             except Exception as error:
                 failed[name] = f"{type(error).__name__}: {error}"
         print(f"  {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 
 from opuscine.catalogue.plain_text import cut_at_sentence
@@ -120,6 +120,7 @@ def _whole_number(value: object) -> object:
 
 
 UTF8_BOM = b"\xef\xbb\xbf"  # .NET writes one
+VISIBLE: JsonDict = {"pattern": r"^[\s\S]*[^\s\u0000-\u001F\u007F-\u009F][\s\S]*$"}  # what `_visible_text` leaves something of
 CONTROLS = dict.fromkeys((*range(32), *range(0x7F, 0xA0)), " ")
 
 
@@ -134,7 +135,8 @@ def _user(value: object) -> object:
 
 
 def _region_code(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) else value
+    code = value.strip() if isinstance(value, str) else value
+    return code.upper() if isinstance(code, str) and code.isascii() else code  # "ß" would become "SS"
 
 
 WholeNumber = BeforeValidator(_whole_number)
@@ -149,7 +151,12 @@ TitleId = Annotated[
 ]
 Region = Annotated[
     str,
-    Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2; default: the service's region.", examples=["KR"]),
+    Field(
+        pattern=r"^[A-Z]{2}$",
+        description="ISO 3166-1 alpha-2; default: the service's region.",
+        examples=["KR"],
+        json_schema_extra={"pattern": r"^\s*[A-Za-z]{2}\s*$"},  # what `_region_code` makes of it
+    ),
     BeforeValidator(_region_code),
 ]
 
@@ -169,7 +176,13 @@ class RecommendRequest(_Request):
 
     message: Annotated[
         str,
-        Field(min_length=1, max_length=2000, description="The wish, in any language.", examples=["비 오는 날 볼만한 잔잔한 영화"]),
+        Field(
+            min_length=1,
+            max_length=2000,
+            description="The wish, in any language.",
+            examples=["비 오는 날 볼만한 잔잔한 영화"],
+            json_schema_extra=VISIBLE,
+        ),
         BeforeValidator(_visible_text),
     ]
     user_id: Annotated[
@@ -194,11 +207,16 @@ class OttBatchQuery(_Request):
 
     ids: Annotated[
         str,
-        Field(
-            pattern=r"^\s*[0-9]{1,19}\s*(,\s*[0-9]{1,19}\s*)*$",
-            max_length=4000,
-            description="Up to 100 numbers, separated by commas.",
-            examples=["496243,129"],
+        Field(pattern=r"^\s*[0-9]{1,19}\s*(,\s*[0-9]{1,19}\s*)*$", max_length=4000),
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST_ID},
+                "minItems": 1,
+                "maxItems": BATCH_IDS,
+                "description": "Up to 100 numbers, separated by commas.",
+                "example": [496243, 129],
+            }
         ),
     ]
     region: Region | None = None

@@ -166,6 +166,7 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
                 "required": name in in_path or name in schema.get("required", []),
                 "description": property_schema.get("description", name),
                 "schema": described,
+                **({"style": "form", "explode": False} if described.get("type") == "array" else {}),  # `1,2,3`
             }
         )
     return found

@@ -17,7 +17,6 @@ from support.hygiene import HYGIENE
 from support.process import environment
 
 START_S = 60.0
-QUIET = {"warning": 30, "error": 40, "critical": 50}
 OPEN_DOOR = {"auth": "off", "rate_limit_read": "off", "rate_limit_recommend": "off", "environment": "staging", "host": "127.0.0.1"}
 
 
@@ -63,8 +62,7 @@ class Served:
 @asynccontextmanager
 async def served(folder: Path, **settings: object) -> AsyncIterator[Served]:
     """Run `opuscine serve` on a free port, open to everyone unless the settings say otherwise, until the block ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    log_file = folder / "service.log"
+    log_file = _log_in(folder)
     HYGIENE.confide_settings(settings)
     with log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
@@ -92,3 +90,8 @@ async def served(folder: Path, **settings: object) -> AsyncIterator[Served]:
             async with asyncio.timeout(START_S):
                 await process.wait()
             HYGIENE.wrote("the log of a scenario", log_file.read_text(errors="replace"))
+
+
+def _log_in(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "service.log"

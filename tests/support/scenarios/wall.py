@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.scenarios.api_document import api_document
 from support.scenarios.figures import Figure
 from support.scenarios.identical import identical
 from support.scenarios.paused_redis import paused_redis
@@ -24,7 +25,6 @@ class Scenario:
 
     async def measured(self, folder: Path, *, quick: bool) -> list[Figure]:
         """Run it in an empty folder."""
-        folder.mkdir(parents=True, exist_ok=True)
         return await self.run(folder, **(self.quick if quick else {}))
 
 
@@ -40,6 +40,11 @@ SCENARIOS: dict[str, Scenario] = {
         {"rate": 60.0, "quiet_s": 1.0, "paused_s": 3.0},
     ),
     "identical": Scenario("1,000 callers ask the very same at once; then 50 of them leave", identical, {"callers": 200, "leavers": 10}),
+    "api-document": Scenario(
+        "20,000 requests made from /openapi.json by schemathesis, all its checks",
+        api_document,
+        {"cases": 1_000, "examples": 40},
+    ),
     "soak": Scenario(
         "200,000 mixed requests while another part fails every second",
         soak,
