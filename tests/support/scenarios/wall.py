@@ -12,6 +12,7 @@ from support.scenarios.figures import Figure
 from support.scenarios.identical import identical
 from support.scenarios.paused_redis import paused_redis
 from support.scenarios.silent_model import silent_model
+from support.scenarios.slowing_model import slowing_model
 from support.scenarios.soak import soak
 
 
@@ -40,6 +41,11 @@ SCENARIOS: dict[str, Scenario] = {
         {"rate": 60.0, "quiet_s": 1.0, "paused_s": 3.0},
     ),
     "identical": Scenario("1,000 callers ask the very same at once; then 50 of them leave", identical, {"callers": 200, "leavers": 10}),
+    "slowing-model": Scenario(
+        "An LLM server that slows from 60 ms to 2 s beyond 16 calls at one time, 300 callers",
+        slowing_model,
+        {"callers": 60, "for_s": 6.0, "settle_s": 3.0},
+    ),
     "api-document": Scenario(
         "20,000 requests made from /openapi.json by schemathesis, all its checks",
         api_document,
