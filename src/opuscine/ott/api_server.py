@@ -20,8 +20,8 @@ from opuscine.guard.error_rate import ErrorRateLimit
 from opuscine.model import OttLink, TitleRef
 from opuscine.ott.api_replies import PopularPage, read_popular, read_title
 from opuscine.providers.table import ProviderTable
-from opuscine.telemetry.upstream_calls import UpstreamCalls
 from opuscine.telemetry.tracebacks import describe
+from opuscine.telemetry.upstream_calls import UpstreamCalls
 
 T = TypeVar("T")
 

@@ -9,9 +9,12 @@ from typing import Any
 
 from support.scenarios.api_document import api_document
 from support.scenarios.figures import Figure
+from support.scenarios.gzip_bombs import gzip_bombs
 from support.scenarios.identical import identical
+from support.scenarios.no_requests import no_requests
 from support.scenarios.paused_redis import paused_redis
 from support.scenarios.silent_model import silent_model
+from support.scenarios.slow_senders import slow_senders
 from support.scenarios.slowing_model import slowing_model
 from support.scenarios.soak import soak
 
@@ -41,6 +44,13 @@ SCENARIOS: dict[str, Scenario] = {
         {"rate": 60.0, "quiet_s": 1.0, "paused_s": 3.0},
     ),
     "identical": Scenario("1,000 callers ask the very same at once; then 50 of them leave", identical, {"callers": 200, "leavers": 10}),
+    "slow-senders": Scenario(
+        "500 connections with slow headers and 500 with slow bodies",
+        slow_senders,
+        {"attackers": 100, "bound_s": 2.0, "rate": 20.0},
+    ),
+    "gzip-bombs": Scenario("Four gzip bombs of 2 MB at one time", gzip_bombs, {"waves": 1, "rate": 30.0, "quiet_s": 1.0}),
+    "no-requests": Scenario("The corpus of malformed requests over raw sockets", no_requests, {"rounds": 2}),
     "slowing-model": Scenario(
         "An LLM server that slows from 60 ms to 2 s beyond 16 calls at one time, 300 callers",
         slowing_model,
