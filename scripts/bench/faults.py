@@ -7,6 +7,7 @@ share them, which run them small (`--quick`) and judge them loosely.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
@@ -55,6 +56,7 @@ def table(measured: Outcome, failed: Mapping[str, str]) -> str:
 
 def run(asked: argparse.Namespace) -> tuple[bool, dict[str, Any]]:
     """Run the scenarios; return whether every bound holds, and the figures."""
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # of the servers around it, whose callers leave as they are meant to
     names = asked.only or list(SCENARIOS)
     measured, failed = uvloop.run(measure_faults(names, quick=asked.quick))
     print(table(measured, failed))

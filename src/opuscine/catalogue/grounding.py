@@ -85,7 +85,7 @@ class Grounded:
         for item in later.films:
             if (first := films.get(item.film.ref)) is None or first.match.score < item.match.score:
                 films[item.film.ref] = item
-        return Grounded(tuple(films.values()), self.rejected + later.rejected, self.rejected_titles + later.rejected_titles)
+        return Grounded(tuple(films.values()), self.rejected + later.rejected)
 
     @property
     def by_method(self) -> Mapping[MatchMethod, int]:

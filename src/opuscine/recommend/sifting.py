@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import structlog
+
 from opuscine.catalogue.grounding import Grounded, TitleIndex, ground
 from opuscine.model import RecommendedFilm, Suggestion
 from opuscine.ott.repository import OttRepository
@@ -37,6 +39,7 @@ class Sifter:
         """Take the titles to ground in, and the repository of links."""
         self._titles = titles
         self._ott = ott
+        self._log = structlog.get_logger("opuscine.recommend")
         self.grounded: Counter[str] = Counter()  # suggestions by the method that tied them to the catalogue
         self.rejected = 0
 

@@ -31,13 +31,13 @@ async def silent_model(folder: Path, *, callers: int = 200, rounds: int = 3, loc
         rss: list[int] = []
         for number in range(rounds):
             waves += await at_once(recommend(service, f"비 오는 날 {number} {n}", deadline_s=DEADLINE_S) for n in range(callers))
-            state = (await service.stats())["llm"]["breaker"]["state"]
+            state = (await service.stats())["breakers"]["llm"]["state"]
             asked = len(llm.requests)
             opened += await paced(lambda n: recommend(service, f"잔잔한 영화 {n}"), a_second=rate, for_s=local_s)
             untouched = len(llm.requests) == asked
             rss.append(service.rss_kib())
             began = time.monotonic()
-            while (await service.stats())["llm"]["breaker"]["open_for_s"] > 0 and time.monotonic() - began < 60:
+            while (await service.stats())["breakers"]["llm"]["open_for_s"] > 0 and time.monotonic() - began < 60:
                 await paced(lambda n: recommend(service, f"또 다른 영화 {n}"), a_second=5, for_s=0.2)
         complaints = service.complaints()
     marked = {"llm_timeout", "overloaded", "breaker_open"}
