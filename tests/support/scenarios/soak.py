@@ -19,6 +19,7 @@ from support.tcp_proxy import TcpProxy
 
 SWITCH_S = 1.0
 DEADLINE_S = 2.0
+CACHE_BYTES = 4_194_304  # full when the warm-up ends: what grows afterwards is no cache
 EXPECTED = frozenset({200, 400, 404, 405, 413, 415, 422, 304})
 
 
@@ -42,6 +43,7 @@ async def soak(
                 api_server_timeout=0.3,
                 redis_url=f"redis://127.0.0.1:{proxy.port}",
                 rate_limit_read="100000/second",
+                cache_max_bytes=CACHE_BYTES,
                 request_timeout=DEADLINE_S,
                 drain_timeout=5,
             ) as service,
