@@ -17,7 +17,7 @@ from support.scenarios.served import Served, served
 KNEE = 16
 QUICK_S = 0.06
 SLOW_S = 2.0
-PAUSE_S = 0.1  # between a caller's answer and its next question
+PAUSE_S = 1.0  # between a caller's answer and its next question
 
 
 async def slowing_model(folder: Path, *, callers: int = 300, for_s: float = 30.0, settle_s: float = 15.0) -> list[Figure]:
