@@ -21,7 +21,7 @@ TIMEOUT_S = 0.3
 ANSWERED = "200: the catalogue's popular films, the links that other sources have, else an empty list with a sentence in `error`"
 TOLD = (
     "`/health` ▸ `components.api_server`; log `ott_tier_failed`, once, and `popular films come from the catalogue`; "
-    "log `request` with `degraded: api_server`"
+    "log `request` with `degraded: api_server`; metrics `opuscine_upstream_up`, `opuscine_ott_failures_total`"
 )
 
 

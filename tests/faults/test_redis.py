@@ -69,7 +69,10 @@ def reach_again(_: RedisServer, proxy: TcpProxy) -> None:
 
 UNHARMED = "its answer as ever; limits count in each process meanwhile"
 BUDGETED = "50 ms more than usual until its breaker opens, then nothing"
-TOLD = "`/health` ▸ `components.redis: DOWN`; `/admin/stats` ▸ `redis.breaker`, `limits.*.away`; log `breaker changed state`"
+TOLD = (
+    "`/health` ▸ `components.redis: DOWN`; `/admin/stats` ▸ `redis.breaker`, `limits.*.away`; log `breaker changed state`; "
+    "metrics `opuscine_upstream_up`, `opuscine_breaker_state`, `opuscine_redis_failures_total`"
+)
 
 
 def outage(what: str, begin: Deed, cure: Deed, *, name: str) -> Any:
