@@ -34,7 +34,10 @@ from support.within import within
 
 DEADLINE_S = 1.0
 MARKED = "200 from the catalogue, `degraded_reason: {}`"
-TOLD = "`/admin/stats` ▸ `recommend.fallbacks`, `breakers.llm`; log `breaker changed state` once it opens; metrics `opuscine_fallbacks_total`, `opuscine_breaker_state`"
+TOLD = (
+    "`/admin/stats` ▸ `recommend.fallbacks`, `breakers.llm`; log `breaker changed state` once it opens; "
+    "metrics `opuscine_fallbacks_total`, `opuscine_breaker_state`"
+)
 AGAIN = f"log `asking the LLM server again`; {TOLD}"
 
 

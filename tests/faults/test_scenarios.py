@@ -11,7 +11,10 @@ from support.fault_wall import Part, fault
 from support.scenarios.figures import broken
 from support.scenarios.wall import SCENARIOS
 
-BREAKER = "log `breaker changed state`; `/admin/stats` ▸ `breakers.llm`, `recommend.fallbacks`; metrics `opuscine_fallbacks_total`, `opuscine_breaker_state`"
+BREAKER = (
+    "log `breaker changed state`; `/admin/stats` ▸ `breakers.llm`, `recommend.fallbacks`; "
+    "metrics `opuscine_fallbacks_total`, `opuscine_breaker_state`"
+)
 
 
 def small(name: str, part: Part, what: str, *, caller_gets: str, within: str, told_by: str) -> Any:
