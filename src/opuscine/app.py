@@ -208,7 +208,7 @@ def resources(
             app[CATALOGUE] = catalogue
             app[OTT] = repository
             sentences = SentenceReader(catalogue, providers, today=lambda: utc_now().date())
-            embedded = EmbeddedRecommender(catalogue, sentences)
+            embedded = EmbeddedRecommender(catalogue, sentences, clock=clock)
             await embedded.prepare()
             app[PRESENTER] = AnswerPresenter(lambda: catalogue.info.as_of)
             app[RECOMMENDER] = Recommender(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,7 @@ from opuscine.guard.deadline import Deadline
 from opuscine.model import DegradedReason, Film, Kind, OttLink, Recommendation, Source, TitleRef
 from opuscine.packaged import packaged_file
 from opuscine.providers.table import ProviderTable
-from opuscine.recommend.embedded import HURRY_S, EmbeddedRecommender
+from opuscine.recommend.embedded import HURRY_S, SEARCHES, EmbeddedRecommender
 from opuscine.recommend.favourites import Favourites
 from opuscine.recommend.sentence import SentenceReader
 from opuscine.recommend.wish import Wish
@@ -35,7 +36,7 @@ class Shelf:
     def __init__(self, reader: CatalogueReader) -> None:
         self._reader = reader
         self.queries: list[SearchQuery] = []
-        self.search_backlog = 0
+        self.searches = 0
         self.stuck = False
 
     @property
@@ -54,9 +55,10 @@ class Shelf:
         """Look up links."""
         return self._reader.links_many(refs)
 
-    async def prepared(self) -> EmbeddedRecommender:
+    async def prepared(self, clock: Callable[[], float] = time.monotonic) -> EmbeddedRecommender:
         """Make a recommender that has its favourites at hand, and forget what that took."""
-        recommender = EmbeddedRecommender(self, SentenceReader(self._reader, ProviderTable.load(), today=lambda: TODAY))
+        sentences = SentenceReader(self._reader, ProviderTable.load(), today=lambda: TODAY)
+        recommender = EmbeddedRecommender(self, sentences, clock=clock)
         await recommender.prepare()
         self.queries.clear()
         return recommender
@@ -425,13 +427,25 @@ async def test_a_search_that_does_not_end_is_left_in_time(shelf: Shelf) -> None:
 
 async def test_in_the_models_place_nobody_queues_for_a_search(shelf: Shelf) -> None:
     recommender = await shelf.prepared()
-    shelf.search_backlog = 1
+    shelf.searches = 1
     wish = Wish("좀비 영화", 1, 10, "KR")
     await recommender.recommend(wish, reason=DegradedReason.OVERLOADED, deadline=Deadline(5))
     assert (shelf.queries, recommender.hurried) == ([], 1)
     await recommender.recommend(wish, deadline=Deadline(5))
     assert shelf.queries
     assert recommender.hurried == 1
+
+
+async def test_in_the_models_place_only_so_many_searches_are_made(shelf: Shelf) -> None:
+    clock = ManualClock()
+    recommender = await shelf.prepared(clock)
+    wish = Wish("좀비 영화", 1, 10, "KR")
+    for _ in range(SEARCHES.limit + 5):
+        assert (await recommender.recommend(wish, reason=DegradedReason.LLM_ERROR)).films
+    assert recommender.hurried == 5
+    clock.advance(1.0)
+    await recommender.recommend(wish, reason=DegradedReason.LLM_ERROR)
+    assert recommender.hurried == 5
 
 
 async def test_favourites_follow_a_new_generation(shelf: Shelf, packaged: CatalogueReader) -> None:

@@ -67,7 +67,7 @@ class Catalogue:
         self._clock = clock
         self._compile_limit_s = compile_limit_s
         self._threads = ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="catalogue-search")
-        self._searches: set[Future[SearchResult]] = set()  # under way or waiting for a thread
+        self._searching: set[Future[SearchResult]] = set()  # under way or waiting for a thread
         self._folder: CacheFolder | None = None
         self._reader: CatalogueReader | None = None
         self._manifest: Manifest | None = None
@@ -178,18 +178,18 @@ class Catalogue:
         # Held from here on, so that a new generation does not close the file before a thread is free.
         reader.hold()
         search = self._threads.submit(reader.search, query, today=datetime.now(UTC).date())
-        self._searches.add(search)
+        self._searching.add(search)
         search.add_done_callback(lambda _: reader.release())
-        search.add_done_callback(self._searches.discard)
+        search.add_done_callback(self._searching.discard)
         try:
             return await asyncio.wrap_future(search)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
     @property
-    def search_backlog(self) -> int:
-        """Return how many searches wait for others to end."""
-        return max(0, len(self._searches) - _SEARCH_THREADS)
+    def searches(self) -> int:
+        """Return how many searches are under way or wait for others to end."""
+        return len(self._searching)
 
     async def reload(self) -> str:
         """Read the sources, and compile them in the background if their content changed; return the generation aimed at.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from opuscine.catalogue.search import SearchQuery, SearchResult
@@ -11,7 +12,8 @@ from opuscine.recommend.constraints import broken_constraint
 from opuscine.recommend.intent import Facts
 from opuscine.recommend.queries import Step
 
-FILMS, SERIES = 240, 80  # of each kind: choosing among all of them takes under a millisecond (measured)
+FILMS, SERIES = 240, 80  # of each kind: judging all of them takes under a millisecond (measured)
+KEPT_QUERIES = 256  # whose films are remembered: wishes differ in words more than in what they state
 
 
 class FavouriteCatalogue(Protocol):
@@ -41,7 +43,7 @@ class Chosen(NamedTuple):
 class Favourites:
     """Choose among a few hundred titles in memory: no thread, no wait, whatever else goes on.
 
-    Knows the titles of the generation that was served when it last stocked up; where they stream is looked up anew each time.
+    Knows the titles of the generation that was served when it last stocked up, and where they streamed then.
     """
 
     def __init__(self, catalogue: FavouriteCatalogue) -> None:
@@ -49,6 +51,7 @@ class Favourites:
         self._catalogue = catalogue
         self._generation = ""
         self._films: tuple[Film, ...] = ()
+        self._fitting = lru_cache(maxsize=KEPT_QUERIES)(self._judge_all)
 
     @property
     def current(self) -> bool:
@@ -66,14 +69,17 @@ class Favourites:
         ]
         self._films = tuple(film for result in found for film in result.films)
         self._generation = generation
+        self._fitting.cache_clear()
 
     def choose(self, steps: Iterator[Step], *, exclude: Collection[TitleRef]) -> Chosen:
         """Return all titles that fit the first of the steps that any fits. Words of a query are passed over."""
         for step in steps:
-            fits = self._judge(step.query)
-            if films := tuple(film for film in self._films if film.ref not in exclude and fits(film)):
+            if films := tuple(film for film in self._fitting(step.query) if film.ref not in exclude):
                 return Chosen(films, step.given_up)
         return Chosen((), ())
+
+    def _judge_all(self, query: SearchQuery) -> tuple[Film, ...]:
+        return tuple(filter(self._judge(query), self._films))
 
     def _judge(self, query: SearchQuery) -> Callable[[Film], bool]:
         """Return what a query says of one title; what is not known of it speaks neither for nor against it."""
