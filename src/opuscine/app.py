@@ -41,6 +41,7 @@ from opuscine.keys import (
     METRICS_PAGE,
     OPENAPI,
     OTT,
+    PREPARED,
     PRESENTER,
     READ_LIMIT,
     READ_LIMITER,
@@ -69,6 +70,7 @@ from opuscine.ott.local import LocalTier
 from opuscine.ott.redis import RedisTier
 from opuscine.ott.repository import OttRepository
 from opuscine.ott.tier import OttTier
+from opuscine.prepared_answers import PreparedAnswers
 from opuscine.presenter import AnswerPresenter
 from opuscine.providers.table import ProviderTable
 from opuscine.recommend.answer_cache import AnswerCache
@@ -207,6 +209,7 @@ def resources(
             model = await open_llm(app, settings, stack, clock=clock) if settings.llm_server_url else None
             app[CATALOGUE] = catalogue
             app[OTT] = repository
+            app[PREPARED] = PreparedAnswers(lambda: catalogue.info)
             sentences = SentenceReader(catalogue, providers, today=lambda: utc_now().date())
             embedded = EmbeddedRecommender(catalogue, sentences)
             await embedded.prepare()

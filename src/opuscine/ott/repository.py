@@ -68,6 +68,10 @@ class OttRepository:
         self.answered: Counter[str] = Counter(dict.fromkeys([*(tier.name for tier in self._tiers), "none"], 0))  # titles, by who had links
         self.failed: Counter[str] = Counter(dict.fromkeys((tier.name for tier in self._tiers), 0))  # times that a tier was asked in vain
 
+    def count_answer(self, source: TierName) -> None:
+        """Count a title that was answered for from what this repository said before."""
+        self.answered[source] += 1
+
     async def find_many(
         self,
         refs: Sequence[TitleRef],
