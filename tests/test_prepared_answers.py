@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from multidict import CIMultiDict
+
 from opuscine.prepared_answers import LONGEST_TARGET, OVERHEAD_BYTES, PreparedAnswer, PreparedAnswers
 
-ANSWER, OTHER = PreparedAnswer(b"{}", '"a"'), PreparedAnswer(b"[]", '"b"')
+ANSWER, OTHER = PreparedAnswer(b"{}", '"a"', CIMultiDict()), PreparedAnswer(b"[]", '"b"', CIMultiDict())
 
 
 class Catalogue:

@@ -35,8 +35,9 @@ class Limit:
         who = f"address:{network_of(context.client)}" if caller.kind is CallerKind.ANONYMOUS else f"{caller.id}\n{user or ''}"
         with context.phases.phase("limit"):
             verdict = await limiter.check(f"{limiter.name}\n{who}", context.redis_budget)
-        context.headers["RateLimit-Policy"] = limiter.policy
-        context.headers["RateLimit"] = limiter.header(verdict)
+        headers = context.headers
+        headers["RateLimit-Policy"] = limiter.policy
+        headers["RateLimit"] = limiter.header(verdict)
         if not verdict.allowed:
             raise ProblemError("rate_limited", "Too many requests; slow down.", headers={"Retry-After": retry_after_header(verdict)})
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from multidict import CIMultiDict
+
 from opuscine.recommend.byte_lru import ByteLru
 
 KEPT_BYTES = 8 * 1024 * 1024
@@ -13,10 +15,11 @@ OVERHEAD_BYTES = 400  # about what a kept answer costs beside its body
 
 
 class PreparedAnswer(NamedTuple):
-    """A body and its entity tag."""
+    """A body, its entity tag, and the headers that go with it."""
 
     body: bytes
     tag: str
+    headers: CIMultiDict[str]  # to be copied for each answer
 
 
 class PreparedAnswers:

@@ -1,7 +1,7 @@
 """An answer of which the body is there as bytes: written at once and in as few steps as HTTP/1.1 allows.
 
-What is private to `web.Response` and used here is listed in `PRIVATE_NAMES`, which a test holds against the aiohttp that is installed; another
-test holds every kind of answer against aiohttp's own, byte for byte.
+What is private to `web.Response` and used here is listed in `PRIVATE_NAMES`, which a test holds against the aiohttp that is installed;
+another test holds every kind of answer against aiohttp's own, byte for byte.
 """
 
 from __future__ import annotations

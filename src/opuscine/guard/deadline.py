@@ -24,7 +24,7 @@ class Deadline:
         self.budget_s = budget_s
         self._clock = clock
         self._ends_at = clock() + budget_s
-        self._timeouts: set[asyncio.Timeout] = set()
+        self._timeouts: set[asyncio.Timeout] | None = None  # made when the first block is bound
 
     @classmethod
     def after(cls, budget_s: float, *, started_at: float, clock: Callable[[], float] = time.monotonic) -> Deadline:
@@ -58,16 +58,17 @@ class Deadline:
             TimeoutError: the seconds are over, or the deadline was brought forward.
         """
         async with asyncio.timeout(limit_s) as bound:
-            self._timeouts.add(bound)
+            bounds = self._timeouts = self._timeouts or set()
+            bounds.add(bound)
             try:
                 yield
             finally:
-                self._timeouts.discard(bound)
+                bounds.discard(bound)
 
     def expire(self) -> None:
         """Bring the end forward to now: blocks within `timeout` end as if their own time were up, and nothing further is begun."""
         self._ends_at = min(self._ends_at, self._clock())
         now = asyncio.get_running_loop().time()
-        for bound in self._timeouts:
+        for bound in self._timeouts or ():
             if not bound.expired():
                 bound.reschedule(now)

@@ -14,7 +14,6 @@ from opuscine.prepared_answers import PreparedAnswer
 
 OTT_MAX_AGE_S = 300
 JSON = "application/json"
-KEPT_BY_CALLER = f"private, max-age={OTT_MAX_AGE_S}"
 
 
 def json_answer(body: dict[str, Any] | bytes, *, status: int = 200, cache_control: str = "no-store") -> web.Response:
@@ -32,20 +31,20 @@ def conditional_answer(request: web.Request, body: dict[str, Any]) -> web.Respon
 
 
 def prepare(body: dict[str, Any]) -> PreparedAnswer:
-    """Encode a body and make its entity tag."""
+    """Encode a body and make its entity tag; `private`: with authentication on, an answer belongs to the one who asked."""
     encoded = dumps(body)
-    return PreparedAnswer(encoded, f'"{hashlib.blake2b(encoded, digest_size=12).hexdigest()}"')
+    tag = f'"{hashlib.blake2b(encoded, digest_size=12).hexdigest()}"'
+    return PreparedAnswer(
+        encoded, tag, CIMultiDict(((hdrs.ETAG, tag), (hdrs.CACHE_CONTROL, f"private, max-age={OTT_MAX_AGE_S}"), (hdrs.CONTENT_TYPE, JSON)))
+    )
 
 
 def tagged_answer(request: web.Request, answer: PreparedAnswer) -> web.Response:
-    """Send a prepared answer, or 304.
-
-    `private`: with authentication on, an answer belongs to the one who asked.
-    """
-    headers = CIMultiDict(((hdrs.ETAG, answer.tag), (hdrs.CACHE_CONTROL, KEPT_BY_CALLER)))
+    """Send a prepared answer, or 304."""
+    headers = CIMultiDict(answer.headers)
     if hdrs.IF_NONE_MATCH in request.headers and holds(request.headers.getall(hdrs.IF_NONE_MATCH), answer.tag):
+        del headers[hdrs.CONTENT_TYPE]
         return web.Response(status=304, headers=headers)
-    headers[hdrs.CONTENT_TYPE] = JSON
     return PreparedResponse(answer.body, headers)
 
 

@@ -10,20 +10,21 @@ from collections.abc import Callable
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from multidict import istr
 
 from opuscine.contract import ProblemError
 from opuscine.identity.attempts import Attempts
 from opuscine.identity.authenticator import Authenticator
 from opuscine.identity.caller import ANYBODY, NOBODY, Caller
 from opuscine.identity.refusal import AuthenticationError, Reason
-from opuscine.identity.scopes import Scope
 from opuscine.keys import CONTEXT
 from opuscine.middlewares.plugin import BuiltInContext
 from opuscine.operations import Operation
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="opuscine"'}  # RFC 9110, section 11.6.1; says nothing of what was wrong
 LONGEST_RETRY_AFTER_S = 2
-CREDENTIAL_HEADERS = ("Authorization", "X-Api-Key")
+CREDENTIAL_HEADERS = (istr("Authorization"), istr("X-Api-Key"))
+VARY, BY_CREDENTIALS = istr("Vary"), ", ".join(CREDENTIAL_HEADERS)
 WELCOME_S = 0.05  # health answers within 100 ms, whoever asks
 
 
@@ -113,13 +114,12 @@ def auth(
         if operation.scope is None:
             return await handler(request)
         context.notes["caller"] = context.caller.name
-        scope = Scope(operation.scope)
-        if not context.caller.has(scope):
-            raise ProblemError("forbidden", f"This needs the scope {scope}.")
+        if operation.scope not in context.caller.scopes:
+            raise ProblemError("forbidden", f"This needs the scope {operation.scope}.")
         response = await handler(request)
         if not response.prepared:
             # A browser keeps an answer that may be kept: not for whoever uses it next with other credentials.
-            response.headers.add("Vary", ", ".join(CREDENTIAL_HEADERS))
+            response.headers.add(VARY, BY_CREDENTIALS)
         return response
 
     return middleware
@@ -127,4 +127,5 @@ def auth(
 
 def repeated(request: web.Request) -> bool:
     """Say whether a credential header stands there twice: which of them counts would be a guess."""
-    return any(len(request.headers.getall(name, [])) > 1 for name in CREDENTIAL_HEADERS)
+    headers = request.headers
+    return any([len(headers.getall(name)) > 1 for name in CREDENTIAL_HEADERS if name in headers])

@@ -56,26 +56,26 @@ def request_context(
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         headers = request.headers
         deadline = Deadline(read_budget(request, timeout_s), clock)
-        trace = headers.get(TRACE_PARENT)
+        trace = headers.get(TRACE_PARENT, "")
         peer = request.remote or ""
-        context = RequestContext(
-            request_id=read_request_id(headers.get(X_REQUEST_ID, ""), digits),
-            traceparent=continue_trace(trace or "", digits),
-            tracestate=read_tracestate(headers.getall(TRACE_STATE, [])) if trace is not None else "",
-            client=client_address(peer, headers.getall(X_FORWARDED_FOR, []), trusted_proxies) if trusted_proxies else peer,
-            deadline=deadline,
-            redis_budget=redis_budget(deadline),
-            phases=Phases(clock),
+        context = request[CONTEXT] = RequestContext(
+            read_request_id(headers.get(X_REQUEST_ID, ""), digits),
+            continue_trace(trace, digits),
+            read_tracestate(headers.getall(TRACE_STATE, [])) if TRACE_PARENT in headers else "",
+            client_address(peer, headers.getall(X_FORWARDED_FOR, []), trusted_proxies) if trusted_proxies else peer,
+            deadline,
+            redis_budget(deadline),
+            Phases(clock),
         )
-        request[CONTEXT] = context
         response = await handler(request)
         if not response.prepared:
-            response.headers.update(context.answer_headers())
+            given = response.headers
+            given.update(context.answer_headers())
             if lifecycle.draining:
-                response.headers["Connection"] = "close"
+                given["Connection"] = "close"
                 response.force_close()
             else:
-                response.headers.setdefault(KEEP_ALIVE_HEADER, KEEP_ALIVE)
+                given.setdefault(KEEP_ALIVE_HEADER, KEEP_ALIVE)
         return response
 
     return middleware
@@ -88,10 +88,9 @@ def read_request_id(given: str, digits: RandomDigits | None = None) -> str:
 
 def continue_trace(given: str, digits: RandomDigits | None = None) -> str:
     """Return a `traceparent` with a span of our own, in the caller's trace if it named one that is valid."""
-    digits = digits or RandomDigits()
+    drawn = (digits or RandomDigits()).take(48)
     match = TRACEPARENT.fullmatch(given) if given else None
-    trace_id, flags = (match[1], match[2]) if match else (digits.take(32), "00")
-    return f"00-{trace_id}-{digits.take(16)}-{flags}"
+    return f"00-{match[1]}-{drawn[:16]}-{match[2]}" if match else f"00-{drawn[:32]}-{drawn[32:]}-00"
 
 
 def read_tracestate(given: Sequence[str]) -> str:
