@@ -23,7 +23,7 @@ from opuscine.operations import Operation
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="opuscine"'}  # RFC 9110, section 11.6.1; says nothing of what was wrong
 LONGEST_RETRY_AFTER_S = 2
-CREDENTIAL_HEADERS = (istr("Authorization"), istr("X-Api-Key"))
+CREDENTIAL_HEADERS = AUTHORIZATION, X_API_KEY = istr("Authorization"), istr("X-Api-Key")
 VARY, BY_CREDENTIALS = istr("Vary"), ", ".join(CREDENTIAL_HEADERS)
 WELCOME_S = 0.05  # health answers within 100 ms, whoever asks
 
@@ -128,4 +128,6 @@ def auth(
 def repeated(request: web.Request) -> bool:
     """Say whether a credential header stands there twice: which of them counts would be a guess."""
     headers = request.headers
-    return any([len(headers.getall(name)) > 1 for name in CREDENTIAL_HEADERS if name in headers])
+    return (X_API_KEY in headers and len(headers.getall(X_API_KEY)) > 1) or (
+        AUTHORIZATION in headers and len(headers.getall(AUTHORIZATION)) > 1
+    )
