@@ -554,17 +554,31 @@ class Asked:
 def show_recommendation(found: Recommendation, asked: Asked, *, as_of: datetime, elapsed_s: float) -> dict[str, Any]:
     """Show the answer to a wish; `fit` brings it under its limit."""
     return {
+        **show_origin(found, asked, as_of=show_instant(as_of)),
+        "movies": show_films(found.films),
+        **show_course(found, asked, elapsed_s=elapsed_s),
+    }
+
+
+def show_origin(found: Recommendation, asked: Asked, *, as_of: str) -> dict[str, Any]:
+    """Show what stands before the films: where they come from."""
+    return {
         "success": True,
         "data": {
             "source": found.source.value,
             "degraded": found.degraded_reason is not None,
             "degraded_reason": found.degraded_reason.value if found.degraded_reason else None,
             "region": asked.region,
-            "as_of": show_instant(as_of),
+            "as_of": as_of,
             "attribution": ATTRIBUTION,
             "rejected": found.rejected,
         },
-        "movies": show_films(found.films),
+    }
+
+
+def show_course(found: Recommendation, asked: Asked, *, elapsed_s: float) -> dict[str, Any]:
+    """Show what stands behind the films: how they were come by."""
+    return {
         "total_results": found.total,
         "error": None,
         "query_info": {

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from yarl import URL
 
 from opuscine.connections.dispatch import PRIVATE_NAMES, Dispatch
 from opuscine.connections.expectation import expect_later
@@ -74,7 +75,7 @@ async def answers(runner: web.AppRunner, expect: bool | None = None) -> list[tup
     async with serving(runner) as url, aiohttp.ClientSession() as caller:
         for method, path in CALLS * 2:
             async with caller.request(
-                method, aiohttp.client.URL(url + path, encoded=True), expect100=bool(expect), data=b"x" if expect else None
+                method, URL(url + path, encoded=True), expect100=bool(expect), data=b"x" if expect else None
             ) as response:
                 headers = {name: value for name, value in response.headers.items() if name != "Date"}
                 found.append((response.status, headers, await response.text()))

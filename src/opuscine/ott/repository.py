@@ -6,9 +6,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import structlog
 
@@ -24,8 +23,7 @@ from opuscine.telemetry.tracebacks import describe
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Availability:
+class Availability(NamedTuple):
     """Where one title can be watched in one region, who says so, and when that was true (aware UTC)."""
 
     links: tuple[OttLink, ...]
