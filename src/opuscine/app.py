@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 import aiohttp
 import structlog
@@ -148,7 +149,7 @@ def create_app(
         tracing=lambda: app.get(TRACING),
         authenticator=lambda: app[AUTHENTICATOR],
         read_limit=app[READ_LIMIT],
-        redis_budget=lambda deadline: RedisBudget(REDIS_BUDGET_S, clock, deadline),
+        redis_budget=partial(RedisBudget, REDIS_BUDGET_S, clock),
         trusted_proxies=read_networks(settings.trusted_proxies),
     )
     planned = registry.plan(settings.middlewares, production=settings.production, in_use=registry.guards_in_use(settings))

@@ -34,7 +34,8 @@ class Limit:
         caller = context.caller
         who = f"address:{network_of(context.client)}" if caller.kind is CallerKind.ANONYMOUS else f"{caller.id}\n{user or ''}"
         with context.phases.phase("limit"):
-            verdict = await limiter.check(f"{limiter.name}\n{who}", context.redis_budget)
+            key = f"{limiter.name}\n{who}"
+            verdict = limiter.check_here(key) if limiter.alone else await limiter.check(key, context.redis_budget)
         headers = context.headers
         headers["RateLimit-Policy"] = limiter.policy
         headers["RateLimit"] = limiter.header(verdict)

@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 PLAIN_METHODS = frozenset({"GET", "POST"})
 PRIVATE_NAMES = (
     *("_body", "_chunked", "_compressed_body", "_compression", "_cookies", "_eof_sent", "_headers", "_keep_alive", "_must_be_empty_body"),
-    *("_payload_writer", "_reason", "_req", "_status", "_zlib_executor", "_zlib_executor_size", "_body_length"),
+    *("_payload_writer", "_reason", "_req", "_state", "_status", "_zlib_executor", "_zlib_executor_size", "_body_length"),
 )
 
 
@@ -29,9 +29,11 @@ class PreparedResponse(web.Response):
 
     _plain = False
 
-    def __init__(self, body: bytes, headers: CIMultiDict[str]) -> None:
+    def __init__(self, body: bytes, headers: CIMultiDict[str]) -> None:  # does what aiohttp's does, in the one way that is needed
         """Take a body and headers; both belong to this answer from now on."""
-        web.StreamResponse.__init__(self, _real_headers=headers)
+        self._state = {}
+        self._headers = headers
+        self._status, self._reason = 200, "OK"
         self._body = body
         self._zlib_executor_size = 1024
         self._zlib_executor = None
@@ -66,7 +68,8 @@ class PreparedResponse(web.Response):
         headers.setdefault(hdrs.SERVER, SERVER_SOFTWARE)
         if not self._keep_alive:
             headers.setdefault(hdrs.CONNECTION, "close")
-        await request._prepare_hook(self)
+        if not isinstance(request, web.Request) or request.app.on_response_prepare:
+            await request._prepare_hook(self)
         await writer.write_headers(f"HTTP/1.1 200 {self._reason}", headers)
         return writer
 

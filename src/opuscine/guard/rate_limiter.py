@@ -361,9 +361,22 @@ class RateLimiter(Generic[BudgetT]):
         self._logged_away = False
         self._logged_at = -math.inf
 
+    @property
+    def alone(self) -> bool:
+        """Say whether this process counts for itself, so that there is nothing to wait for."""
+        return self._shared is None
+
     async def check(self, key: str, budget: BudgetT) -> Verdict:
         """Count one request of `key` (any text: it is hashed) if it is admitted. Never raises for Redis' sake."""
-        verdict = self._local.check(key) if self._shared is None else await self._judge(self._shared, key, budget)
+        if self._shared is None:
+            return self.check_here(key)
+        return self._counted(await self._judge(self._shared, key, budget))
+
+    def check_here(self, key: str) -> Verdict:
+        """Count one request by this process' own count."""
+        return self._counted(self._local.check(key))
+
+    def _counted(self, verdict: Verdict) -> Verdict:
         if verdict.allowed:
             self._allowed += 1
         else:

@@ -69,19 +69,19 @@ def auth(
     counted = Counter[str]() if refusals is None else refusals
     log = structlog.get_logger("opuscine.auth")
 
+    def recognise(request: web.Request) -> Caller | None:
+        """Return who calls if that can be said at once, as of nearly all who call."""
+        return None if repeated(request) else authenticator().recognise(request.headers)
+
     async def identify(request: web.Request) -> Caller:
         context = request[CONTEXT]
-        twice = repeated(request)
-        known = None if twice else authenticator().recognise(request.headers)
-        if known is not None:
-            return known
         wait_s = attempts.allowed(context.client)
         if wait_s is not None:
             counted["too_many_failures"] += 1
             retry_after = str(max(1, min(LONGEST_RETRY_AFTER_S, math.ceil(wait_s))))
             raise ProblemError("too_many_failures", "Too many failed attempts; try again later.", headers={"Retry-After": retry_after})
         try:
-            if twice:
+            if repeated(request):
                 raise AuthenticationError(Reason.AMBIGUOUS)
             return await authenticator().authenticate(request.headers)
         except AuthenticationError as error:
@@ -99,7 +99,7 @@ def auth(
             return NOBODY
         try:
             async with asyncio.timeout(WELCOME_S):
-                return await identify(request)
+                return recognise(request) or await identify(request)
         except (ProblemError, TimeoutError):
             return NOBODY
 
@@ -110,11 +110,11 @@ def auth(
             return await handler(request)
         context = request[CONTEXT]
         with context.phases.phase("auth"):
-            context.caller = await (welcome if operation.scope is None else identify)(request)
+            caller = context.caller = await welcome(request) if operation.scope is None else recognise(request) or await identify(request)
         if operation.scope is None:
             return await handler(request)
-        context.notes["caller"] = context.caller.name
-        if operation.scope not in context.caller.scopes:
+        context.notes["caller"] = caller.name
+        if operation.scope not in caller.scopes:
             raise ProblemError("forbidden", f"This needs the scope {operation.scope}.")
         response = await handler(request)
         if not response.prepared:

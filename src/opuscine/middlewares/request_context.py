@@ -56,11 +56,11 @@ def request_context(
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         headers = request.headers
         deadline = Deadline(read_budget(request, timeout_s), clock)
-        trace = headers.get(TRACE_PARENT, "")
+        drawn = digits.take(80)  # for an id and a trace together
         peer = request.remote or ""
         context = request[CONTEXT] = RequestContext(
-            read_request_id(headers.get(X_REQUEST_ID, ""), digits),
-            continue_trace(trace, digits),
+            read_request_id(headers[X_REQUEST_ID], drawn[:32]) if X_REQUEST_ID in headers else drawn[:32],
+            continue_trace(headers.get(TRACE_PARENT, ""), drawn[32:]),
             read_tracestate(headers.getall(TRACE_STATE, [])) if TRACE_PARENT in headers else "",
             client_address(peer, headers.getall(X_FORWARDED_FOR, []), trusted_proxies) if trusted_proxies else peer,
             deadline,
@@ -81,14 +81,17 @@ def request_context(
     return middleware
 
 
-def read_request_id(given: str, digits: RandomDigits | None = None) -> str:
-    """Return the caller's id if it is harmless in logs and headers, else a new one."""
-    return given if given and REQUEST_ID.fullmatch(given) else (digits or RandomDigits()).take(32)
+def read_request_id(given: str, drawn: str = "") -> str:
+    """Return the caller's id if it is harmless in logs and headers, else a new one: the 32 digits `drawn`, or others."""
+    return given if REQUEST_ID.fullmatch(given) else drawn or RandomDigits().take(32)
 
 
-def continue_trace(given: str, digits: RandomDigits | None = None) -> str:
-    """Return a `traceparent` with a span of our own, in the caller's trace if it named one that is valid."""
-    drawn = (digits or RandomDigits()).take(48)
+def continue_trace(given: str, drawn: str = "") -> str:
+    """Return a `traceparent` with a span of our own, in the caller's trace if it named one that is valid.
+
+    What is new of it is made of the 48 digits `drawn`, or of others.
+    """
+    drawn = drawn or RandomDigits().take(48)
     match = TRACEPARENT.fullmatch(given) if given else None
     return f"00-{match[1]}-{drawn[:16]}-{match[2]}" if match else f"00-{drawn[:32]}-{drawn[32:]}-00"
 
