@@ -144,9 +144,9 @@ class DegradedReason(StrEnum):
     OVERLOADED = "overloaded"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recommendation:
-    """An ordered page of films and what is known of how it came about."""
+    """An ordered page of films and what is known of how it came about. Nobody changes it; as with a suggestion, that is not enforced."""
 
     films: tuple[RecommendedFilm, ...]
     total: int  # films known over all pages

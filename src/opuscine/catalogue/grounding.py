@@ -385,9 +385,12 @@ def _unverified(item: Suggestion, ref: TitleRef) -> RecommendedFilm | None:
 
 def _stated_year(item: Suggestion) -> int | None:
     """Return the year that is given as one, else that of the date; an impossible one counts as none."""
+    if item.year is not None and FIRST_YEAR <= item.year <= LAST_YEAR:
+        return item.year
     head = item.release_date[:4]
-    year_of_date = int(head) if len(head) == 4 and head.isdecimal() else None
-    return next((year for year in (item.year, year_of_date) if year is not None and FIRST_YEAR <= year <= LAST_YEAR), None)
+    if len(head) == 4 and head.isdecimal() and FIRST_YEAR <= (year := int(head)) <= LAST_YEAR:
+        return year
+    return None
 
 
 def _date(item: Suggestion) -> str:
