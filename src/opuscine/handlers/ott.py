@@ -66,8 +66,10 @@ def sent_before(request: web.Request) -> web.Response | None:
     prepared = request.app[PREPARED].get(request.raw_path)
     if prepared is None:
         return None
+    context = request[CONTEXT]
+    context.phases.add("ott", 0.0)
+    context.notes["source"] = "local"
     request.app[OTT].count_answer("local")
-    request[CONTEXT].notes["source"] = "local"
     return tagged_answer(request, prepared)
 
 
