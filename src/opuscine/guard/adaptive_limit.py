@@ -91,8 +91,8 @@ class AdaptiveLimit:
     """Bound the calls to one upstream, between 1 and `maximum`, near the number beyond which its answers become slow.
 
     Calls are judged in windows of those that began under the present limit, the quick ones and the slow ones alike. When half of a
-    window took more than 2.5 times the base (and 20 ms) the limit is cut by a fifth, and the number that was too high is remembered: it is tried
-    again after 20 s, and ever more rarely while that fails. A window that was not slow raises the limit by one if half of
+    window took more than 2.5 times the base (and 20 ms) the limit is cut by a fifth, and the number that was too high is remembered: it
+    is tried again after 20 s, and ever more rarely while that fails. A window that was not slow raises the limit by one if half of
     its calls saw all places taken, and doubles it until the first slow window, which then only goes back to the last good number.
 
     The base is the lower quartile of windows. It follows them, but upwards only while no number is known to be too high, so that a
