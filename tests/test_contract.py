@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -22,8 +23,10 @@ from opuscine.contract import (
     PopularQuery,
     ProblemError,
     RecommendRequest,
+    WishFields,
     fit,
     read_fields,
+    read_wish,
     show_recommendation,
 )
 from opuscine.model import Film, Kind, Match, MatchMethod, OfferType, OttLink, Recommendation, RecommendedFilm, Source, TitleRef
@@ -166,3 +169,41 @@ def test_a_region_is_two_letters_before_they_are_made_capital() -> None:
     for other in ("ß", "ŉ", "k", "krw", "ｋｒ"):
         with pytest.raises(ValidationError):
             OttQuery.model_validate({"id": 1, "region": other})
+
+
+PLAIN = st.text(alphabet="가나 a\t\u00a0\u200b\x7f", max_size=4)
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 2001), st.floats(allow_nan=False), PLAIN, st.just([]), st.just("KR"), st.just("ﾋＫ")
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("message", "user_id", "page", "limit", "region", "other"), VALUES)), st.booleans())
+@example({"message": "가" * 2000, "user_id": "x" * 128, "page": 1000, "limit": 100, "region": "US"}, False)
+@example({"message": "가" * 2001}, True)
+@example({"message": "가", "user_id": "x" * 129}, False)
+@example({"message": "가", "user_id": 12, "page": "2", "limit": 3.0, "region": " kr "}, True)
+def test_a_wish_is_read_as_its_model_says(fields: dict[str, Any], escaped: bool) -> None:
+    """However it is written: what is looked at without the model is what the model would make of it, and is refused alike."""
+    body = json.dumps(fields, ensure_ascii=escaped).encode()
+
+    def outcome(read: Callable[[], Any]) -> object:
+        try:
+            asked = read()
+        except ProblemError as error:
+            return error.type, error.errors
+        return tuple(getattr(asked, name) for name in WishFields._fields)
+
+    assert outcome(lambda: read_wish(body)) == outcome(lambda: read_fields(RecommendRequest, body))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"nonsense", b'{"message": NaN}', b'\xef\xbb\xbf{"message": "x"}', b'{"message": "a", "message": "b"}']
+)
+def test_a_wish_in_an_odd_body_is_read_as_its_model_says(body: bytes) -> None:
+    try:
+        expected = tuple(read_fields(RecommendRequest, body).model_dump().values())
+    except ProblemError as refusal:
+        with pytest.raises(ProblemError, match=refusal.type.code):
+            read_wish(body)
+    else:
+        assert tuple(read_wish(body)) == expected

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from opuscine.contract import ANSWER_LIMIT_BYTES, RecommendAnswer
-from opuscine.model import DegradedReason, Film, Kind, Match, MatchMethod, Recommendation, RecommendedFilm, Source, TitleRef
+from opuscine.contract import ANSWER_LIMIT_BYTES, RecommendAnswer, fit
+from opuscine.model import (
+    DegradedReason,
+    Film,
+    Kind,
+    Match,
+    MatchMethod,
+    OfferType,
+    OttLink,
+    Recommendation,
+    RecommendedFilm,
+    Source,
+    TitleRef,
+)
 from opuscine.presenter import EARLIER, AnswerPresenter
 from opuscine.recommend.wish import Wish
 
@@ -42,6 +55,23 @@ def test_no_answer_becomes_too_large_by_being_marked() -> None:
         answer = json.loads(body)
         answer["query_info"]["reasoning"] = "x" * (ANSWER_LIMIT_BYTES - len(body) - size)
         assert len(PRESENTER.encode_earlier(json.dumps(answer, ensure_ascii=False).encode(), DegradedReason.LLM_ERROR)) < ANSWER_LIMIT_BYTES
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 100])
+def test_an_answer_joined_from_parts_is_the_one_encoded_as_a_whole(size: int) -> None:
+    """Shown once more it is the same, and a film that has changed in any way is shown as it is."""
+    presenter = AnswerPresenter(lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    answer = found(size, overview='가/"\\' * 30, explanation='"movies":[]')
+    link = OttLink("Netflix", 8, "/a.jpg", 1, "https://www.netflix.com/title/1", OfferType.FLATRATE, "KR")
+    others = [
+        answer,
+        answer,
+        replace(answer, films=tuple(replace(item, links=(link,)) for item in answer.films)),
+        replace(answer, films=tuple(replace(item, match=Match(MatchMethod.TITLE, 0.6)) for item in answer.films)),
+        replace(answer, films=tuple(replace(item, film=replace(item.film, vote_average=7.5)) for item in answer.films)),
+    ]
+    for other in others:
+        assert presenter.encode(WISH, other, elapsed_s=0.12345) == fit(presenter.show(WISH, other, elapsed_s=0.12345))
 
 
 def test_who_asked_stands_in_no_answer() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 import aiohttp
 import structlog
@@ -41,6 +42,7 @@ from opuscine.keys import (
     METRICS_PAGE,
     OPENAPI,
     OTT,
+    PREPARED,
     PRESENTER,
     READ_LIMIT,
     READ_LIMITER,
@@ -69,6 +71,7 @@ from opuscine.ott.local import LocalTier
 from opuscine.ott.redis import RedisTier
 from opuscine.ott.repository import OttRepository
 from opuscine.ott.tier import OttTier
+from opuscine.prepared_answers import PreparedAnswers
 from opuscine.presenter import AnswerPresenter
 from opuscine.providers.table import ProviderTable
 from opuscine.recommend.answer_cache import AnswerCache
@@ -146,7 +149,7 @@ def create_app(
         tracing=lambda: app.get(TRACING),
         authenticator=lambda: app[AUTHENTICATOR],
         read_limit=app[READ_LIMIT],
-        redis_budget=lambda deadline: RedisBudget(REDIS_BUDGET_S, clock, deadline),
+        redis_budget=partial(RedisBudget, REDIS_BUDGET_S, clock),
         trusted_proxies=read_networks(settings.trusted_proxies),
     )
     planned = registry.plan(settings.middlewares, production=settings.production, in_use=registry.guards_in_use(settings))
@@ -207,6 +210,7 @@ def resources(
             model = await open_llm(app, settings, stack, clock=clock) if settings.llm_server_url else None
             app[CATALOGUE] = catalogue
             app[OTT] = repository
+            app[PREPARED] = PreparedAnswers(lambda: catalogue.info)
             sentences = SentenceReader(catalogue, providers, today=lambda: utc_now().date())
             embedded = EmbeddedRecommender(catalogue, sentences, clock=clock)
             await embedded.prepare()

@@ -21,6 +21,7 @@ from opuscine.llm.client import LlmClient
 from opuscine.ott.api import ApiServerTier
 from opuscine.ott.api_server import ApiServer
 from opuscine.ott.repository import OttRepository
+from opuscine.prepared_answers import PreparedAnswers
 from opuscine.presenter import AnswerPresenter
 from opuscine.recommend.recommender import Recommender
 from opuscine.redis_gateway import RedisBudget, RedisGateway
@@ -57,6 +58,7 @@ RECOMMEND_LIMITER = web.AppKey("recommend_limiter", RateLimiter[RedisBudget])
 READ_LIMIT = web.AppKey("read_limit", Limit)
 RECOMMEND_LIMIT = web.AppKey("recommend_limit", Limit)
 RECOMMENDER = web.AppKey("recommender", Recommender)
+PREPARED = web.AppKey("prepared", PreparedAnswers)
 PRESENTER = web.AppKey("presenter", AnswerPresenter)
 CONNECTIONS = web.AppKey("connections", OpenConnections)
 MEASURES = web.AppKey("measures", Measures)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from opuscine.context import RequestContext
 from opuscine.contract import ProblemError
-from opuscine.guard.rate_limiter import RateLimiter, RateLimiterInfo, limit_header, policy_header, retry_after_header
+from opuscine.guard.rate_limiter import RateLimiter, RateLimiterInfo, retry_after_header
 from opuscine.identity.attempts import network_of
 from opuscine.identity.caller import CallerKind
 from opuscine.redis_gateway import RedisBudget
@@ -34,9 +34,11 @@ class Limit:
         caller = context.caller
         who = f"address:{network_of(context.client)}" if caller.kind is CallerKind.ANONYMOUS else f"{caller.id}\n{user or ''}"
         with context.phases.phase("limit"):
-            verdict = await limiter.check(f"{limiter.name}\n{who}", context.redis_budget)
-        context.headers["RateLimit-Policy"] = policy_header([(limiter.name, limiter.rate)])
-        context.headers["RateLimit"] = limit_header([(limiter.name, verdict)])
+            key = f"{limiter.name}\n{who}"
+            verdict = limiter.check_here(key) if limiter.alone else await limiter.check(key, context.redis_budget)
+        headers = context.headers
+        headers["RateLimit-Policy"] = limiter.policy
+        headers["RateLimit"] = limiter.header(verdict)
         if not verdict.allowed:
             raise ProblemError("rate_limited", "Too many requests; slow down.", headers={"Retry-After": retry_after_header(verdict)})
 

@@ -161,3 +161,19 @@ def test_a_cut_never_exceeds_the_limit_and_is_final(text: str, limit: int) -> No
     cut = cut_at_sentence(text, limit)
     assert len(cut) <= max(limit, 0)
     assert cut_at_sentence(cut, limit) == cut
+
+
+PLAIN_WORDS = st.lists(
+    st.builds(
+        str.__add__,
+        st.sampled_from(["한글", "가", "http", "HTTPS", "httx", "www", "com", "1", "1984", "data", "Dr", "amp", "a", "영화는"]),
+        st.sampled_from(["", ".", ",", "!", "?", "..", "://"]),
+    ),
+    max_size=8,
+).map(" ".join)
+
+
+@given(PLAIN_WORDS, st.integers(0, 60))
+def test_plain_words_are_shown_as_the_whole_of_the_cleaning_would_show_them(text: str, limit: int) -> None:
+    """They are given back without it; a character that is not seen makes it necessary and changes nothing else."""
+    assert plain_text(text, limit) == plain_text(text[:1] + "\u200b" + text[1:], limit)

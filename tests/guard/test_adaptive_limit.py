@@ -44,6 +44,17 @@ def warmed(clock: ManualClock, *, first: int = 20, maximum: int = 64, took_s: fl
     return limit
 
 
+def test_what_a_busy_loop_of_ours_adds_is_not_taken_for_a_slow_upstream() -> None:
+    """An upstream that answers in a millisecond is often ten times as slow by our clock; one that takes longer than that is slow."""
+    clock = ManualClock()
+    limit = warmed(clock, took_s=0.001)
+    for took_s, cut in ((0.015, False), (0.03, True)):
+        for _ in range(4):
+            answer_together(limit, clock, [took_s] * 10)
+            clock.advance(1)
+        assert (limit.info.cuts > 0) is cut
+
+
 # Upstreams with and without a knee
 
 

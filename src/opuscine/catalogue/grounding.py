@@ -38,6 +38,8 @@ SCORES: Mapping[MatchMethod, float] = MappingProxyType(
 )
 """How sure each method is, 0..1: an order among them that callers may rely on, not a measured probability."""
 
+_MATCHES: Mapping[MatchMethod, Match] = MappingProxyType({method: Match(method, score) for method, score in SCORES.items()})
+
 TITLE_LENGTH = 200
 OVERVIEW_LENGTH = 500
 
@@ -169,11 +171,12 @@ def ground(suggestions: Iterable[Suggestion], index: TitleIndex, *, ids_trusted:
     its numbers within bounds. Works suggested twice stand once, where they came first, with their best match.
     """
     suggestions = tuple(suggestions)
-    known = index.get_many([ref for item in suggestions for ref in _refs(item)]) if ids_trusted else {}
+    meant = [_refs(item) for item in suggestions] if ids_trusted else [[]] * len(suggestions)
+    known = index.get_many([ref for refs in meant for ref in refs]) if ids_trusted else {}
     films: dict[TitleRef, RecommendedFilm] = {}
     rejected = 0
-    for item in suggestions:
-        found = _by_trusted_id(item, known, index) if ids_trusted and _refs(item) else _by_title(item, index)
+    for item, refs in zip(suggestions, meant, strict=True):
+        found = _by_trusted_id(item, refs, known, index) if refs else _by_title(item, index)
         if found is None:
             rejected += 1
         elif (first := films.get(found.film.ref)) is None or first.match.score < found.match.score:
@@ -181,19 +184,20 @@ def ground(suggestions: Iterable[Suggestion], index: TitleIndex, *, ids_trusted:
     return Grounded(tuple(films.values()), rejected)
 
 
-def _by_trusted_id(item: Suggestion, known: Mapping[TitleRef, Film], index: TitleIndex) -> RecommendedFilm | None:
-    """Take the work of the id, unless its words name another work of the catalogue.
+def _by_trusted_id(item: Suggestion, refs: Sequence[TitleRef], known: Mapping[TitleRef, Film], index: TitleIndex) -> RecommendedFilm | None:
+    """Take the work of the id (`refs` are those that it can mean), unless its words name another work of the catalogue.
 
     An id unknown to the catalogue is not grounded by its title even where title and year agree with a work: both sides number by TMDB, so
     another number is another work, and what agrees is a namesake. The film stays unverified, and its links are looked up by its own id.
     """
-    if (same := _said_word_for_word(item, known)) is not None:
+    works = [known[ref] for ref in refs if ref in known]
+    if (same := _said_word_for_word(item, works)) is not None:
         return _matched(same, MatchMethod.ID_AND_TITLE)
     clues = _clues(item)
     candidates = _candidates(clues, index)
-    film = _work_of_id(item, known, {candidate.ref for candidate in candidates})
+    film = _work_of_id(item, works, {candidate.ref for candidate in candidates})
     if film is None:
-        return _unverified(item, next(ref for ref in _refs(item) if item.kind in (None, ref.kind)))
+        return _unverified(item, next(ref for ref in refs if item.kind in (None, ref.kind)))
     rivals = [candidate for candidate in candidates if candidate.ref != film.ref and candidate.in_time]
     itself = next((candidate for candidate in candidates if candidate.ref == film.ref), None)
     if itself is None:
@@ -203,30 +207,31 @@ def _by_trusted_id(item: Suggestion, known: Mapping[TitleRef, Film], index: Titl
     return _matched(film, MatchMethod.ID_AND_TITLE)
 
 
-def _said_word_for_word(item: Suggestion, known: Mapping[TitleRef, Film]) -> Film | None:
+def _said_word_for_word(item: Suggestion, works: Sequence[Film]) -> Film | None:
     """Return the work of the id whose title is the suggestion's, sign for sign, in its year: what all of the rest would come to as well.
 
     That is how a server that knows our numbers answers, and it costs a tenth of folding titles and looking them up (measured).
     """
-    refs = [ref for ref in _refs(item) if ref in known and item.kind in (None, ref.kind)]
-    if len(refs) != 1 or "(" in item.title or "[" in item.title or not item.title.isprintable():
+    if item.kind is not None:
+        works = [work for work in works if work.ref.kind is item.kind]
+    if len(works) != 1 or item.title != works[0].title or "(" in item.title or "[" in item.title or not item.title.isprintable():
         return None
-    work = known[refs[0]]
-    if item.title != work.title or item.original_title not in ("", work.title, work.original_title):
+    [work] = works
+    if item.original_title not in ("", work.title, work.original_title):
         return None
     if "(" in item.original_title or "[" in item.original_title:
         return None
-    year = _stated_year(item)
-    return work if year is None or work.year is None or abs(work.year - year) <= 1 else None
+    if (year := _stated_year(item)) is None or (released := work.year) is None:
+        return work
+    return work if -1 <= released - year <= 1 else None
 
 
-def _work_of_id(item: Suggestion, known: Mapping[TitleRef, Film], named: set[TitleRef]) -> Film | None:
+def _work_of_id(item: Suggestion, works: list[Film], named: set[TitleRef]) -> Film | None:
     """Choose between the film and the series of one id: by the kind stated, else by title, else the film.
 
     A stated kind of which the catalogue has no such id is believed as well: ids of films and series are two numberings, and the namesake in
     the other one is another work. Only its title, agreeing with the id, outweighs the kind.
     """
-    works = [known[ref] for ref in _refs(item) if ref in known]
     by_title = [work for work in works if work.ref in named]
     by_kind = [work for work in works if work.ref.kind == item.kind]
     return next(iter(by_title + works if item.kind is None else by_kind + by_title), None)
@@ -353,7 +358,7 @@ def _refs(item: Suggestion) -> list[TitleRef]:
 
 
 def _matched(film: Film, method: MatchMethod) -> RecommendedFilm:
-    return RecommendedFilm(film, Match(method, SCORES[method]))
+    return RecommendedFilm(film, _MATCHES[method])
 
 
 def _unverified(item: Suggestion, ref: TitleRef) -> RecommendedFilm | None:
@@ -380,9 +385,12 @@ def _unverified(item: Suggestion, ref: TitleRef) -> RecommendedFilm | None:
 
 def _stated_year(item: Suggestion) -> int | None:
     """Return the year that is given as one, else that of the date; an impossible one counts as none."""
+    if item.year is not None and FIRST_YEAR <= item.year <= LAST_YEAR:
+        return item.year
     head = item.release_date[:4]
-    year_of_date = int(head) if len(head) == 4 and head.isdecimal() else None
-    return next((year for year in (item.year, year_of_date) if year is not None and FIRST_YEAR <= year <= LAST_YEAR), None)
+    if len(head) == 4 and head.isdecimal() and FIRST_YEAR <= (year := int(head)) <= LAST_YEAR:
+        return year
+    return None
 
 
 def _date(item: Suggestion) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 
 async def expect_later(_request: web.Request) -> None:
@@ -14,6 +14,6 @@ async def expect_later(_request: web.Request) -> None:
 
 async def ask_for_body(request: web.Request) -> None:
     """Tell a caller that waits for it to send its body."""
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
+    if hdrs.EXPECT in request.headers and request.headers[hdrs.EXPECT].lower() == "100-continue" and request.version >= (1, 1):
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer itself has not begun

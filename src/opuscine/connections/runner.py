@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from opuscine.connections.dispatch import Dispatch
 from opuscine.connections.handler import ConnectionHandler
 from opuscine.connections.open_connections import OpenConnections
 
@@ -15,10 +16,10 @@ from opuscine.connections.open_connections import OpenConnections
 class ConnectionServer(web.Server):
     """Make a handler for each connection."""
 
-    def __init__(self, made: web.Server, connections: OpenConnections) -> None:
+    def __init__(self, made: web.Server, app: web.Application, connections: OpenConnections) -> None:
         """Take over what an application's own server was made with."""
         super().__init__(
-            made.request_handler,
+            Dispatch(app),
             request_factory=made.request_factory,
             handler_cancellation=made.handler_cancellation,
             loop=asyncio.get_running_loop(),
@@ -45,4 +46,4 @@ class ConnectionRunner(web.AppRunner):
         self._open = connections
 
     async def _make_server(self) -> web.Server:
-        return ConnectionServer(await super()._make_server(), self._open)
+        return ConnectionServer(await super()._make_server(), self.app, self._open)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 FIRST_LIMIT = 16  # where nothing is known: a quarter of the maximum, but no less than this
 SLOW_FACTOR = 2.5  # times the base; below it, a queue at the upstream cannot be told from its usual variation
+NEVER_SLOW_S = (
+    0.02  # a busy loop of ours alone adds as much: with a model of 1 ms, eight callers at once were too many for the limit (measured)
+)
 CUT = 0.8
 FULL_WINDOW = 20  # calls that a judgement needs; fewer at low limits, where they come rarely
 LEAST_WINDOW = 10
@@ -88,8 +91,8 @@ class AdaptiveLimit:
     """Bound the calls to one upstream, between 1 and `maximum`, near the number beyond which its answers become slow.
 
     Calls are judged in windows of those that began under the present limit, the quick ones and the slow ones alike. When half of a
-    window took more than 2.5 times the base the limit is cut by a fifth, and the number that was too high is remembered: it is tried
-    again after 20 s, and ever more rarely while that fails. A window that was not slow raises the limit by one if half of
+    window took more than 2.5 times the base (and 20 ms) the limit is cut by a fifth, and the number that was too high is remembered: it
+    is tried again after 20 s, and ever more rarely while that fails. A window that was not slow raises the limit by one if half of
     its calls saw all places taken, and doubles it until the first slow window, which then only goes back to the last good number.
 
     The base is the lower quartile of windows. It follows them, but upwards only while no number is known to be too high, so that a
@@ -187,7 +190,7 @@ class AdaptiveLimit:
             window.pressed += self._full_at >= slot.begun_at
 
     def _is_slow(self, took_s: float) -> bool:
-        return self.base_s is not None and took_s > SLOW_FACTOR * self.base_s
+        return self.base_s is not None and took_s > max(SLOW_FACTOR * self.base_s, NEVER_SLOW_S)
 
     def _judge(self) -> None:
         """End the window as soon as its outcome can't change any more."""

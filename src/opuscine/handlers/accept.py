@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 JSON = "application/json"
 
@@ -12,6 +12,8 @@ def prefers(request: web.Request, media_type: str) -> bool:
 
     Wildcards choose nothing: programs send them, and what programs get by default is JSON.
     """
+    if hdrs.ACCEPT not in request.headers:
+        return False
     ranks: dict[str, tuple[float, int]] = {}
     for place, part in enumerate(request.headers.get("Accept", "").split(",")):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))

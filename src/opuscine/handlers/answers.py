@@ -5,30 +5,47 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from opuscine.codec import dumps
+from opuscine.connections.prepared_response import PreparedResponse
+from opuscine.prepared_answers import PreparedAnswer
 
 OTT_MAX_AGE_S = 300
+JSON = "application/json"
 
 
 def json_answer(body: dict[str, Any] | bytes, *, status: int = 200, cache_control: str = "no-store") -> web.Response:
     """Answer with JSON in UTF-8."""
     encoded = body if isinstance(body, bytes) else dumps(body)
-    return web.Response(status=status, body=encoded, content_type="application/json", headers={"Cache-Control": cache_control})
+    response = PreparedResponse(encoded, CIMultiDict(((hdrs.CACHE_CONTROL, cache_control), (hdrs.CONTENT_TYPE, JSON))))
+    if status != 200:
+        response.set_status(status)
+    return response
 
 
 def conditional_answer(request: web.Request, body: dict[str, Any]) -> web.Response:
-    """Answer with an entity tag, or with 304 where the caller holds the same body already (RFC 9110, section 13.1.2).
+    """Answer with an entity tag, or with 304 where the caller holds the same body already (RFC 9110, section 13.1.2)."""
+    return tagged_answer(request, prepare(body))
 
-    `private`: with authentication on, an answer belongs to the one who asked.
-    """
+
+def prepare(body: dict[str, Any]) -> PreparedAnswer:
+    """Encode a body and make its entity tag; `private`: with authentication on, an answer belongs to the one who asked."""
     encoded = dumps(body)
     tag = f'"{hashlib.blake2b(encoded, digest_size=12).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": f"private, max-age={OTT_MAX_AGE_S}"}
-    if holds(request.headers.getall("If-None-Match", []), tag):
+    return PreparedAnswer(
+        encoded, tag, CIMultiDict(((hdrs.ETAG, tag), (hdrs.CACHE_CONTROL, f"private, max-age={OTT_MAX_AGE_S}"), (hdrs.CONTENT_TYPE, JSON)))
+    )
+
+
+def tagged_answer(request: web.Request, answer: PreparedAnswer) -> web.Response:
+    """Send a prepared answer, or 304."""
+    headers = CIMultiDict(answer.headers)
+    if hdrs.IF_NONE_MATCH in request.headers and holds(request.headers.getall(hdrs.IF_NONE_MATCH), answer.tag):
+        del headers[hdrs.CONTENT_TYPE]
         return web.Response(status=304, headers=headers)
-    return web.Response(body=encoded, content_type="application/json", headers=headers)
+    return PreparedResponse(answer.body, headers)
 
 
 def holds(given: list[str], tag: str) -> bool:

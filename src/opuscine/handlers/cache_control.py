@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 # A directive is a token, perhaps with an argument that is a token or a quoted string, in which commas are no separators.
@@ -17,8 +17,13 @@ class CacheWishes(NamedTuple):
     unkept: bool  # nothing is to be remembered: `no-store`
 
 
-def read_cache_control(values: Iterable[str]) -> CacheWishes:
+NOTHING = CacheWishes(fresh=False, unkept=False)
+
+
+def read_cache_control(values: Sequence[str]) -> CacheWishes:
     """Read all fields of a request; what is not known is ignored, as the RFC asks."""
+    if not values:
+        return NOTHING
     directives = {match[1].lower(): match[2] or "" for value in values for match in _DIRECTIVE.finditer(value)}
     max_age = directives.get("max-age", "").strip('"')
     return CacheWishes(

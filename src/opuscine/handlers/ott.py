@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -19,9 +19,9 @@ from opuscine.contract import (
     show_link,
     show_ott,
 )
-from opuscine.handlers.answers import conditional_answer
+from opuscine.handlers.answers import conditional_answer, prepare, tagged_answer
 from opuscine.handlers.parameters import read_parameters
-from opuscine.keys import CATALOGUE, CONTEXT, OTT, SETTINGS
+from opuscine.keys import CATALOGUE, CONTEXT, OTT, PREPARED, SETTINGS
 from opuscine.model import Kind, TitleRef
 from opuscine.operations import Operation
 from opuscine.ott.repository import Availability
@@ -53,14 +53,36 @@ async def ott_body(request: web.Request, ref: TitleRef, region: str | None) -> d
 
 async def movie_ott(request: web.Request) -> web.Response:
     """Answer where a film streams; an id that only a series bears is answered as that series."""
-    asked = read_parameters(request, OttQuery)
-    return conditional_answer(request, await ott_body(request, film_or_series(request.app, asked.id), asked.region))
+    return sent_before(request) or await look_up(request, film_or_series)
 
 
 async def tv_ott(request: web.Request) -> web.Response:
     """Answer where a series streams."""
+    return sent_before(request) or await look_up(request, lambda _, number: TitleRef(Kind.TV, number))
+
+
+def sent_before(request: web.Request) -> web.Response | None:
+    """Send the answer that the same target was given before, where that is kept and the catalogue still says so."""
+    prepared = request.app[PREPARED].get(request.raw_path)
+    if prepared is None:
+        return None
+    context = request[CONTEXT]
+    context.phases.add("ott", 0.0)
+    context.notes["source"] = "local"
+    request.app[OTT].count_answer("local")
+    return tagged_answer(request, prepared)
+
+
+async def look_up(request: web.Request, meant: Callable[[web.Application, int], TitleRef]) -> web.Response:
+    """Find where one title streams; what the catalogue alone says is kept as it is sent."""
+    app = request.app
+    edition = app[PREPARED].edition
     asked = read_parameters(request, OttQuery)
-    return conditional_answer(request, await ott_body(request, TitleRef(Kind.TV, asked.id), asked.region))
+    body = await ott_body(request, meant(app, asked.id), asked.region)
+    prepared = prepare(body)
+    if body["source"] == "local":
+        app[PREPARED].keep(request.raw_path, prepared, edition=edition)
+    return tagged_answer(request, prepared)
 
 
 async def movies_ott(request: web.Request) -> web.Response:

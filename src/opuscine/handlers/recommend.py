@@ -6,10 +6,10 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from opuscine.codec import loads
-from opuscine.contract import RecommendAnswer, RecommendRequest, read_fields, show_films
+from opuscine.contract import RecommendAnswer, RecommendRequest, read_wish, show_films
 from opuscine.handlers.answers import json_answer
 from opuscine.handlers.cache_control import read_cache_control
 from opuscine.handlers.event_stream import Event, send_events, wants_events
@@ -23,10 +23,10 @@ from opuscine.recommend.wish import Wish
 async def recommend(request: web.Request) -> web.StreamResponse:
     """Answer a wish with films and their links; a caller that accepts `text/event-stream` first gets each film as soon as it is known."""
     context = request[CONTEXT]
-    asked = read_fields(RecommendRequest, request[BODY])
+    asked = read_wish(request[BODY])
     user = context.caller.user(asked.user_id)
     await request.app[RECOMMEND_LIMIT].admit(context, user)
-    wants = read_cache_control(request.headers.getall("Cache-Control", []))
+    wants = read_cache_control(request.headers.getall(hdrs.CACHE_CONTROL, ()))
     wish = Wish(
         message=asked.message,
         page=asked.page,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
+from multidict import istr
 
 from opuscine.errors import SettingsError
 from opuscine.identity.api_keys import ApiKeys
@@ -21,6 +22,7 @@ from opuscine.identity.refusal import AuthenticationError, Reason
 from opuscine.identity.verification_key import PUBLIC_KEY_ALGORITHMS, static_keys
 
 _API_KEY_PREFIX = "oc_"
+_X_API_KEY, _AUTHORIZATION = istr("X-Api-Key"), istr("Authorization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def read_credential(headers: Mapping[str, str]) -> Credential:
     Raises:
         AuthenticationError: nothing there, another scheme, or two headers that do not say the same.
     """
-    key, authorization = headers.get("X-Api-Key"), headers.get("Authorization")
+    key, authorization = headers.get(_X_API_KEY), headers.get(_AUTHORIZATION)
     if authorization is None:
         if key is None:
             raise AuthenticationError(Reason.MISSING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from opuscine.identity.scopes import ALL_SCOPES, Scope
@@ -24,19 +24,19 @@ class Caller:
     scopes: frozenset[str]
     subject: str | None  # a token's user; a key has none of its own
     kind: CallerKind
+    id: str = field(init=False, repr=False, compare=False)
 
-    def has(self, scope: Scope) -> bool:
-        """Say whether the caller may do what `scope` names."""
-        return scope in self.scopes
-
-    @property
-    def id(self) -> str:
-        """Return what limits and cached answers are kept under.
+    def __post_init__(self) -> None:
+        """Make what limits and cached answers are kept under, once and not in each request.
 
         For a key it is made of its name and not of its public id, so that two keys that share a name (the old and the new one
         during a rotation) are one caller. Kinds cannot meet: names hold no colon.
         """
-        return f"{self.kind}:{self.name if self.subject is None else self.subject}"
+        object.__setattr__(self, "id", f"{self.kind}:{self.name if self.subject is None else self.subject}")
+
+    def has(self, scope: Scope) -> bool:
+        """Say whether the caller may do what `scope` names."""
+        return scope in self.scopes
 
     def user(self, named: str | None) -> str | None:
         """Return the user a request is for: a token's subject, else the one the request names if the caller may act for users."""

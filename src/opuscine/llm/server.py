@@ -286,13 +286,18 @@ class LlmServer:
         coding = response.headers.get("Content-Encoding", "identity")
         if coding.strip().lower() not in {"", "identity"}:
             raise LlmError(f"the LLM server's answer is encoded ({coding[:40]}) unasked", reason=DegradedReason.LLM_BAD_REPLY)
-        body = bytearray()
-        async for chunk in response.content.iter_any():
+        content = response.content
+        chunks: list[bytes] = []
+        size = 0
+        while not content.at_eof():  # an answer in one piece is waited for once and not copied
+            if not (chunk := await content.readany()):
+                break
             slot.answered()
-            body += chunk
-            if len(body) > self._max_reply_bytes:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._max_reply_bytes:
                 raise self._too_large()
-        return bytes(body)
+        return b"".join(chunks)
 
     def _too_large(self) -> LlmError:
         return LlmError(f"the LLM server's answer is over {self._max_reply_bytes} bytes", reason=DegradedReason.LLM_BAD_REPLY)

@@ -10,20 +10,21 @@ from collections.abc import Callable
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from multidict import istr
 
 from opuscine.contract import ProblemError
 from opuscine.identity.attempts import Attempts
 from opuscine.identity.authenticator import Authenticator
 from opuscine.identity.caller import ANYBODY, NOBODY, Caller
 from opuscine.identity.refusal import AuthenticationError, Reason
-from opuscine.identity.scopes import Scope
 from opuscine.keys import CONTEXT
 from opuscine.middlewares.plugin import BuiltInContext
 from opuscine.operations import Operation
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="opuscine"'}  # RFC 9110, section 11.6.1; says nothing of what was wrong
 LONGEST_RETRY_AFTER_S = 2
-CREDENTIAL_HEADERS = ("Authorization", "X-Api-Key")
+CREDENTIAL_HEADERS = AUTHORIZATION, X_API_KEY = istr("Authorization"), istr("X-Api-Key")
+VARY, BY_CREDENTIALS = istr("Vary"), ", ".join(CREDENTIAL_HEADERS)
 WELCOME_S = 0.05  # health answers within 100 ms, whoever asks
 
 
@@ -68,19 +69,19 @@ def auth(
     counted = Counter[str]() if refusals is None else refusals
     log = structlog.get_logger("opuscine.auth")
 
+    def recognise(request: web.Request) -> Caller | None:
+        """Return who calls if that can be said at once, as of nearly all who call."""
+        return None if repeated(request) else authenticator().recognise(request.headers)
+
     async def identify(request: web.Request) -> Caller:
         context = request[CONTEXT]
-        twice = repeated(request)
-        known = None if twice else authenticator().recognise(request.headers)
-        if known is not None:
-            return known
         wait_s = attempts.allowed(context.client)
         if wait_s is not None:
             counted["too_many_failures"] += 1
             retry_after = str(max(1, min(LONGEST_RETRY_AFTER_S, math.ceil(wait_s))))
             raise ProblemError("too_many_failures", "Too many failed attempts; try again later.", headers={"Retry-After": retry_after})
         try:
-            if twice:
+            if repeated(request):
                 raise AuthenticationError(Reason.AMBIGUOUS)
             return await authenticator().authenticate(request.headers)
         except AuthenticationError as error:
@@ -98,7 +99,7 @@ def auth(
             return NOBODY
         try:
             async with asyncio.timeout(WELCOME_S):
-                return await identify(request)
+                return recognise(request) or await identify(request)
         except (ProblemError, TimeoutError):
             return NOBODY
 
@@ -109,17 +110,16 @@ def auth(
             return await handler(request)
         context = request[CONTEXT]
         with context.phases.phase("auth"):
-            context.caller = await (welcome if operation.scope is None else identify)(request)
+            caller = context.caller = await welcome(request) if operation.scope is None else recognise(request) or await identify(request)
         if operation.scope is None:
             return await handler(request)
-        context.notes["caller"] = context.caller.name
-        scope = Scope(operation.scope)
-        if not context.caller.has(scope):
-            raise ProblemError("forbidden", f"This needs the scope {scope}.")
+        context.notes["caller"] = caller.name
+        if operation.scope not in caller.scopes:
+            raise ProblemError("forbidden", f"This needs the scope {operation.scope}.")
         response = await handler(request)
         if not response.prepared:
             # A browser keeps an answer that may be kept: not for whoever uses it next with other credentials.
-            response.headers.add("Vary", ", ".join(CREDENTIAL_HEADERS))
+            response.headers.add(VARY, BY_CREDENTIALS)
         return response
 
     return middleware
@@ -127,4 +127,7 @@ def auth(
 
 def repeated(request: web.Request) -> bool:
     """Say whether a credential header stands there twice: which of them counts would be a guess."""
-    return any(len(request.headers.getall(name, [])) > 1 for name in CREDENTIAL_HEADERS)
+    headers = request.headers
+    return (X_API_KEY in headers and len(headers.getall(X_API_KEY)) > 1) or (
+        AUTHORIZATION in headers and len(headers.getall(AUTHORIZATION)) > 1
+    )

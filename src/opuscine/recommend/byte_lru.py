@@ -50,3 +50,8 @@ class ByteLru(Generic[KeyT, T]):
         """Forget a value, if it is there."""
         size, _ = self._values.pop(key, (0, None))
         self.bytes_held -= size
+
+    def clear(self) -> None:
+        """Forget all values."""
+        self._values.clear()
+        self.bytes_held = 0

@@ -10,6 +10,8 @@ from opuscine.catalogue.genres import GENRES, related
 from opuscine.model import Film, RecommendedFilm
 from opuscine.recommend.intent import Facts, Intent
 
+NOTHING_STATED = Facts()
+
 
 @dataclass(frozen=True, slots=True)
 class Constrained:
@@ -24,6 +26,8 @@ def constrain(films: Iterable[RecommendedFilm], intent: Intent) -> Constrained:
 
     A film whose title the message names stays whatever else it says, unless the message says that it is not wished for.
     """
+    if intent.certain == NOTHING_STATED and not intent.unwanted:  # as most messages of moods and moments have it
+        return Constrained(tuple(films), {})
     kept: list[RecommendedFilm] = []
     dropped: Counter[str] = Counter()
     for item in films:

@@ -75,6 +75,8 @@ def _name(key: str) -> str:
 
 def _sentence(value: Any) -> str:
     """Read a text, or a list of texts as its lines."""
+    if not value:
+        return ""
     lines = value if isinstance(value, list) else str(value).splitlines() if isinstance(value, str) else []
     plain = (plain_text(line, SENTENCE_CHARS) for line in lines[:ITEMS] if isinstance(line, str))
     return "\n".join(plain)[:SENTENCE_CHARS]

@@ -75,4 +75,4 @@ class Sifter:
         places = await self._ott.find_many(
             [item.film.ref for item in films], region, budget=scope.redis_budget, deadline=scope.deadline, headers=scope.headers
         )
-        return tuple(replace(item, links=places[item.film.ref].links) for item in films)
+        return tuple([RecommendedFilm(item.film, item.match, places[item.film.ref].links) for item in films])

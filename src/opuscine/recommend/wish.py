@@ -10,9 +10,9 @@ from opuscine.redis_gateway import RedisBudget
 from opuscine.telemetry.phases import Phases
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Wish:
-    """One request for films; `caller` and `user` keep what is remembered of it apart from everyone else's."""
+    """One request for films; `caller` and `user` keep what is remembered of it apart from everyone else's. Nobody changes it."""
 
     message: str
     page: int
@@ -29,7 +29,7 @@ class Wish:
         return self.fresh or self.unkept
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestScope:
     """What belongs to one request: how long it may take, what it may ask of Redis, its identity upstream, and where its time goes."""
 
