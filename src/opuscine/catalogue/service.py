@@ -312,6 +312,7 @@ class Catalogue:
                 before.retire()
             self._damaged = None
             self._last_error = ""
+            self._index_again_at = self._clock()
             log.info(
                 "catalogue_served",
                 generation=manifest.generation,
@@ -385,15 +386,18 @@ class Catalogue:
             if not self._folder.is_being_indexed():
                 self._indexing = asyncio.create_task(self._index_in_background(), name="catalogue-index")
         except OSError as error:
-            self._index_again_at = self._clock() + _INDEX_PAUSE_S
-            log.warning("catalogue_index_failed", error=str(error))
+            self._note_index(error)
 
     async def _index_in_background(self) -> None:
         try:
             await self._index()
         except CatalogueError as error:
-            self._index_again_at = self._clock() + _INDEX_PAUSE_S
-            self._note(error)
+            self._note_index(error)
+
+    def _note_index(self, error: Exception) -> None:
+        self._index_again_at = self._clock() + _INDEX_PAUSE_S
+        self._last_error = str(error)
+        log.error("catalogue_index_failed", error=str(error), again_in_s=_INDEX_PAUSE_S)
 
     async def _index(self) -> None:
         sources = find_sources(self._settings, working_directory=self._working_directory)
