@@ -39,7 +39,7 @@ def plots(figures: Mapping[str, Any]) -> dict[str, str]:
     }
     starts = {
         "warm": [(size, median(one["warm_start_s"])) for size, one in sizes.items()],
-        "cold": [(size, one["cold_start_s"]) for size, one in sizes.items()],
+        "cold": [(size, one["cold_start_s"] or 0.0) for size, one in sizes.items()],
     }
     kinds = list(next(iter(sizes.values()))["search"])
     searches = {kind: [(size, one["search"][kind]["clock_s"][1] * 1e3) for size, one in sizes.items()] for kind in kinds}
@@ -178,7 +178,7 @@ def serving_row(size: int, one: Mapping[str, Any]) -> list[str]:
     return [
         f"{size:,}",
         f"{median(one['warm_start_s']):.2f} ({median(one['warm_start_cpu_s']):.2f})",
-        f"{one['cold_start_s']:.1f}",
+        f"{one['cold_start_s']:.1f}" if one["cold_start_s"] else "not measured",
         f"{one['memory']['private'] / MIB:.0f}",
         f"{one['memory']['shared'] / MIB:.0f}",
         f"{middle(one['lookup'], 'cpu_s') * 1e6:.0f}",
