@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Measure what the service costs, in one run and against yardsticks: scripts/bench.py [--quick] [--json FILE]
 Or what trouble does to it: scripts/bench.py faults [--only NAME] [--quick] [--json FILE]
+Or what size does to it: scripts/bench.py growth [--sizes N,N,...] [--quick] [--json FILE] [--page FOLDER]
 
 Starts everything itself on free ports of the loopback and ends it again: an LLM stub, the service in production settings, bare aiohttp, the
 predecessor's way, and nginx where it is installed. Exit status: 0 all budgets are kept, 1 one is broken.
@@ -17,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import faults, performance
+from bench import faults, growth, performance
 from bench.stage import staged
 
 ROUNDS, REQUESTS = 9, 6_000
@@ -44,7 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, in under a minute")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.set_defaults(run=cost)
-    faults.add_command(parser.add_subparsers(metavar="faults", help="trouble at full size, and whether its bounds hold"))
+    commands = parser.add_subparsers(metavar="faults|growth", help="trouble at full size; large catalogues and many callers")
+    faults.add_command(commands)
+    growth.add_command(commands)
     asked = parser.parse_args(arguments)
     kept, figures = asked.run(asked)
     if asked.json:

@@ -527,7 +527,7 @@ def compiled(works: Sequence[Work], folder: Path) -> Iterator[CatalogueReader]:
         records = [_record(work) for work in works if work.kind is kind] or [_record(Work(1, "없음", "", 1900, 1900, (), kind))]
         (folder / name).write_text(json.dumps({listed: records}, ensure_ascii=False), encoding="utf-8")
         sources.append(SourceFile(kind, folder / name))
-    manifest = run(Job(tuple(sources), folder / "cache", "KR")).manifest
+    manifest = run(Job(tuple(sources), folder / "cache", "KR", at_once=sys.maxsize)).manifest
     reader = CatalogueReader(folder / "cache" / manifest.file, manifest.generation)
     try:
         yield reader

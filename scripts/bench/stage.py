@@ -52,9 +52,10 @@ class Started:
 class Stage:
     """Start processes and end every one of them with the block."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep logs and homes below `folder`."""
+    def __init__(self, folder: Path, *, ready_s: float = READY_S) -> None:
+        """Keep logs and homes below `folder`; a process has `ready_s` to answer for the first time."""
         self.folder = folder
+        self._ready_s = ready_s
         self._stack = ExitStack()
 
     def start(
@@ -63,7 +64,7 @@ class Stage:
         """Start a command, which must listen on `port` of the loopback, and wait until `ready` answers below 500.
 
         Raises:
-            RuntimeError: it ended, or did not answer within a minute; its last lines are in the text.
+            RuntimeError: it ended, or did not answer in time; its last lines are in the text.
         """
         home = self.folder / name
         home.mkdir(exist_ok=True)
@@ -74,7 +75,7 @@ class Stage:
             process = subprocess.Popen(command, cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
         self._stack.callback(end, process)
         started = Started(name, process, f"http://127.0.0.1:{port}")
-        wait_until_ready(started, ready, log)
+        wait_until_ready(started, ready, log, self._ready_s)
         return started
 
     def python(
@@ -96,10 +97,10 @@ class Stage:
 
 
 @contextmanager
-def staged() -> Iterator[Stage]:
+def staged(*, ready_s: float = READY_S) -> Iterator[Stage]:
     """Give a stage in a temporary folder, which is gone with it."""
     with tempfile.TemporaryDirectory(prefix="opuscine-bench-") as folder:
-        stage = Stage(Path(folder))
+        stage = Stage(Path(folder), ready_s=ready_s)
         try:
             yield stage
         finally:
@@ -113,9 +114,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_ready(started: Started, path: str, log: Path) -> None:
+def wait_until_ready(started: Started, path: str, log: Path, within_s: float) -> None:
     """Wait until the process answers. Raises RuntimeError, with the end of its log."""
-    until = time.monotonic() + READY_S
+    until = time.monotonic() + within_s
     while time.monotonic() < until and started.process.poll() is None:
         try:
             with urllib.request.urlopen(started.url + path, timeout=2):

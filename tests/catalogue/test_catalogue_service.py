@@ -284,9 +284,9 @@ async def test_no_look_up_and_no_search_fails_while_generations_change(settings:
         stop.set()
         assert all(count > 10 for count in await asyncio.gather(*busy))
         await until(lambda: open_generations(settings) == {next(settings.cache_dir.glob(f"*{target}.db")).name})
+        await until(lambda: len(list(settings.cache_dir.glob("*.db"))) == 2)
     assert open_generations(settings) == set()
     assert served == {7, 8, 9, 10}
-    assert len(list(settings.cache_dir.glob("*.db"))) == 2
 
 
 @pytest.mark.parametrize("content", [None, '{"movies": [{"tmdb_id": 1,'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from opuscine.catalogue.job import AT_ONCE
 from support.door import eventually
 from support.fault_wall import fault
 from support.process import ServiceProcess, serving
@@ -116,6 +118,50 @@ async def test_a_full_disk_at_reload_leaves_the_old_data_serving(tmp_path: Path)
             return len(await titles(service)) == 2
 
         await eventually(renewed, what="the new data")
+
+
+@fault(
+    "Catalogue",
+    "The process that indexes a large catalogue's overviews is killed",
+    caller_gets="its answer; searches find words of titles only, until the index is made anew a minute later or with the next reload",
+    within="the time it always takes",
+    told_by="`/admin/stats` ▸ `catalogue.overviews_indexed`, `catalogue.last_error`; log `catalogue_index_failed`",
+)
+async def test_a_killed_index_leaves_all_but_overviews_to_be_found(tmp_path: Path) -> None:
+    movies = tmp_path / "movies.json"
+    movies.write_text(many_films(AT_ONCE + 1))
+    async with serving(tmp_path, movies_data_file=movies) as service:
+
+        async def killed() -> bool:
+            compilers = children_of(service.process.pid)
+            for pid in compilers:
+                os.kill(pid, signal.SIGKILL)
+            return bool(compilers)
+
+        async def indexed() -> bool:
+            async with service.caller.get(f"{service.url}/admin/stats") as response:
+                return bool((await response.json())["catalogue"]["overviews_indexed"])
+
+        await eventually(killed, for_s=60.0, what="a process that indexes")
+        assert "killed by signal 9" in str((await service.logged("catalogue_index_failed"))["error"])
+        assert not await indexed()
+        assert await last_error(service)
+        assert await titles(service)
+
+        movies.write_text(many_films(AT_ONCE + 2))
+        service.process.send_signal(signal.SIGHUP)
+        await eventually(indexed, for_s=60.0, what="the index")
+        assert not await last_error(service)
+
+
+def many_films(count: int) -> str:
+    """Write a source of so many films."""
+    return json.dumps({"movies": [{"id": number, "title": f"영화 {number}", "overview": "이야기"} for number in range(1, count + 1)]})
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of a process."""
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
 
 
 @fault(

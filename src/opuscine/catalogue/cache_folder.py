@@ -1,7 +1,8 @@
 """The folder of compiled catalogues: which generation is the current one, who may compile, and what may go.
 
-Beside the compiled files (`catalogue-SET-GENERATION.db`) lie, per set of sources, a lock and, per version of the code, a small
-JSON file that names the current generation. It is replaced atomically, so that a worker which sees it change finds all of it.
+Beside the compiled files (`catalogue-SET-GENERATION.db`, of large catalogues also `.index`) lie, per set of sources, a lock or two and,
+per version of the code, a small JSON file that names the current generation. It is replaced atomically, so that a worker which sees it
+change finds all of it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 from opuscine.catalogue.sources import SourceFile, Stamp, fingerprint, new_hash
 from opuscine.codec import dumps, loads
 from opuscine.errors import CatalogueError
+
+_INDEX_SUFFIX = ".index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,32 @@ class Manifest:
     skipped: int
     as_of: datetime  # newest change of a source
     compiled_at: datetime
+    index: str = ""  # the file that overviews are searched by: `file` where it holds all, "" while there is none
+    index_size: int = 0
+    index_mtime_ns: int = 0
 
     @property
     def identity(self) -> tuple[str, int]:
-        """Tell two compiled files apart, even when a damaged one was compiled again."""
-        return self.generation, self.file_mtime_ns
+        """Tell two states of a generation apart: a damaged file that was compiled again, an index that was added."""
+        return self.generation, max(self.file_mtime_ns, self.index_mtime_ns)
+
+    @property
+    def indexed(self) -> bool:
+        """Say whether overviews can be searched, not names alone."""
+        return bool(self.index)
+
+    @property
+    def has_own_index(self) -> bool:
+        """Say whether the index lies in a file of its own."""
+        return self.index not in ("", self.file)
+
+    def with_index(self, name: str, found: os.stat_result) -> Manifest:
+        """Return the same with the index in a file of its own."""
+        return replace(self, index=name, index_size=found.st_size, index_mtime_ns=found.st_mtime_ns)
+
+    def without_index(self) -> Manifest:
+        """Return the same as it was before the index was made."""
+        return replace(self, index="", index_size=0, index_mtime_ns=0)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -66,6 +90,9 @@ class Manifest:
                 skipped=int(values["skipped"]),
                 as_of=datetime.fromtimestamp(values["as_of"], UTC),
                 compiled_at=datetime.fromtimestamp(values["compiled_at"], UTC),
+                index=Path(values["index"]).name,
+                index_size=int(values["index_size"]),
+                index_mtime_ns=int(values["index_mtime_ns"]),
             )
         except (KeyError, TypeError, OverflowError, OSError) as error:
             raise ValueError(f"not a manifest: {error!r}") from error
@@ -82,6 +109,7 @@ class CacheFolder:
         self._stem = f"catalogue-{digest.hexdigest()[:10]}"
         self.pointer = path / f"{self._stem}-{fingerprint()[:10]}.json"
         self._lock = path / f"{self._stem}.lock"
+        self._index_lock = path / f"{self._stem}-index.lock"
 
     def prepare(self) -> None:
         """Make the folder, readable by this user only.
@@ -97,7 +125,7 @@ class CacheFolder:
         if mode & stat.S_IWOTH:
             raise CatalogueError(f"CACHE_DIR: everyone may write {self.path}; name a folder of your own, such as {self.path / 'opuscine'}")
         try:
-            os.close(self._open_lock())
+            os.close(_open_lock(self._lock))
         except OSError as error:
             raise CatalogueError(
                 f"CACHE_DIR: {self.path} may not be written ({error.strerror}); name a folder that may be written"
@@ -111,19 +139,32 @@ class CacheFolder:
         """Return a place for work in progress; what a crash leaves there goes with the next compile."""
         return self.path / f"{self._stem}-{os.getpid()}.{name}.partial"
 
+    def partial_index(self) -> Path:
+        """Return a place for an index in progress; what a crash leaves there goes with the next one."""
+        return self.path / f"{self._stem}-{os.getpid()}.index.unfinished"
+
+    def index_file(self, manifest: Manifest) -> Path:
+        """Return where a generation's index belongs when it is a file of its own."""
+        return self.file_of(manifest).with_suffix(_INDEX_SUFFIX)
+
     def file_of(self, manifest: Manifest) -> Path:
         """Return where a manifest's compiled file lies."""
         return self.path / manifest.file
 
     def current(self) -> Manifest | None:
-        """Return the current generation's manifest; None where there is none, or its file is not as it was left."""
+        """Return the current generation's manifest; None where there is none, or its file is not as it was left.
+
+        An index in a file of its own that is not as it was left counts as not made yet.
+        """
         try:
             manifest = Manifest.from_json(loads(self.pointer.read_bytes()))
-            found = self.file_of(manifest).stat()
         except (OSError, ValueError):
             return None
-        intact = (found.st_size, found.st_mtime_ns) == (manifest.file_size, manifest.file_mtime_ns)
-        return manifest if intact else None
+        if not _is_intact(self.file_of(manifest), manifest.file_size, manifest.file_mtime_ns):
+            return None
+        if manifest.has_own_index and not _is_intact(self.path / manifest.index, manifest.index_size, manifest.index_mtime_ns):
+            return manifest.without_index()
+        return manifest
 
     def pointer_state(self) -> tuple[int, int] | None:
         """Return what changes whenever a generation is published; None while there is none."""
@@ -140,12 +181,33 @@ class CacheFolder:
         Raises:
             OSError: the lock file cannot be made.
         """
-        handle = self._open_lock()
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with _locked(self._lock):
             yield
+
+    @contextmanager
+    def index_locked(self) -> Iterator[None]:
+        """Hold the right to make an index; waits for another process. Apart from the right to compile, which need not wait for it.
+
+        Raises:
+            OSError: the lock file cannot be made.
+        """
+        with _locked(self._index_lock):
+            yield
+
+    def is_being_indexed(self) -> bool:
+        """Say whether a process makes an index right now.
+
+        Raises:
+            OSError: the lock file cannot be made.
+        """
+        handle = _open_lock(self._index_lock)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
         finally:
             os.close(handle)
+        return False
 
     def publish(self, manifest: Manifest) -> None:
         """Make a generation the current one, and remove what nobody will open again. Only under the lock.
@@ -167,8 +229,10 @@ class CacheFolder:
         for partial in self.path.glob(f"{self._stem}-*.partial*"):
             partial.unlink(missing_ok=True)
 
-    def _open_lock(self) -> int:
-        return os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    def drop_partial_index(self) -> None:
+        """Remove indexes in progress of processes that died. Only under the lock for indexes."""
+        for partial in self.path.glob(f"{self._stem}-*.unfinished*"):
+            partial.unlink(missing_ok=True)
 
     def _clean(self, current: str) -> None:
         """Keep the current generation and the newest before it; workers that still map an older one keep it until they close it."""
@@ -176,6 +240,9 @@ class CacheFolder:
         others.sort(key=_age_key, reverse=True)
         for path in others[1:]:
             path.unlink(missing_ok=True)
+        for index in self.path.glob(f"{self._stem}-*{_INDEX_SUFFIX}"):
+            if not index.with_suffix(".db").exists():
+                index.unlink(missing_ok=True)
         for pointer in self.path.glob(f"{self._stem}-*.json"):
             with suppress(OSError, ValueError):
                 if not (self.path / Manifest.from_json(loads(pointer.read_bytes())).file).exists():
@@ -187,6 +254,28 @@ class CacheFolder:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    handle = _open_lock(path)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _is_intact(path: Path, size: int, mtime_ns: int) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return (found.st_size, found.st_mtime_ns) == (size, mtime_ns)
 
 
 def _age_key(path: Path) -> int:

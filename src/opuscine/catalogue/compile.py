@@ -7,32 +7,41 @@ number of workers that start at once compile once.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ijson
 
 from opuscine.catalogue.cache_folder import CacheFolder, Manifest
 from opuscine.catalogue.genres import genre_mask
+from opuscine.catalogue.indexing import fill_index, index_current, name_words, year_of
 from opuscine.catalogue.job import Done, Job, Skip
 from opuscine.catalogue.records import Record, RecordError, describe, read_record
-from opuscine.catalogue.schema import APPLICATION_ID, FILM_COLUMNS, INDEXES, KIND_NUMBER, LIST_SEPARATOR, SCHEMA, shelf
+from opuscine.catalogue.schema import (
+    APPLICATION_ID,
+    FILM_COLUMNS,
+    INDEXES,
+    KIND_NUMBER,
+    LIST_SEPARATOR,
+    NAMES_SCHEMA,
+    SCHEMA,
+    WORDS_BEGIN,
+    WORDS_END,
+)
 from opuscine.catalogue.source_stream import SourceStream
 from opuscine.catalogue.sources import SourceFile, digest_of, generation_of
-from opuscine.catalogue.spelling import can_be_compared
-from opuscine.catalogue.titles import key_of, plain_title
-from opuscine.catalogue.tokens import index_name_tokens, index_tokens
-from opuscine.catalogue.variants import Borne, read_borne
+from opuscine.catalogue.titles import read_key, read_plain
 from opuscine.codec import dumps
 from opuscine.errors import CatalogueError
 from opuscine.model import Film, Kind, OttLink
@@ -50,44 +59,54 @@ _DISK_FAULTS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOP
 _BATCH = 2_000
 _CACHE_KIB = 32_768
 
+# `number` counts the titles as they are read; the small `facet` is sorted instead of the whole titles.
 _STAGE = f"""
-CREATE TABLE stage.film ({FILM_COLUMNS}, links, offers, UNIQUE (kind, id));
-CREATE TABLE stage.title_key (key, role, place, kind, id, year, popularity);
-CREATE TABLE stage.variant (key, place, form, kind, id, year);
-CREATE TABLE stage.spelling (shelf, spelling, kind, id);
-CREATE TABLE stage.availability (region, provider, place);
+CREATE TABLE stage.film (number INTEGER PRIMARY KEY, {FILM_COLUMNS}, links, tokens);
+CREATE TABLE stage.facet (
+  number INTEGER PRIMARY KEY, kind, id, year, genres, countries, release_date, average, votes, popularity, few_vote
+);
+CREATE TABLE stage.ranked (place INTEGER PRIMARY KEY, number, score);
+CREATE TABLE stage.place (number INTEGER PRIMARY KEY, place);
+CREATE TABLE stage.title_key (key, role, number);
+CREATE TABLE stage.offer (region, provider, number);
+CREATE UNIQUE INDEX stage.facet_ref ON facet (kind, id);
 """
-_INSERT_FILM = "INSERT OR IGNORE INTO stage.film VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_TITLE = "INSERT INTO titles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_LINKS = "INSERT INTO links VALUES (?, ?)"
-_INSERT_FACETS = "INSERT INTO facets VALUES (?, ?, ?, ?, ?, ?, ?)"
-_INSERT_WORDS = "INSERT INTO words (rowid, names, overview) VALUES (?, ?, ?)"
-_INSERT_KEY = "INSERT INTO stage.title_key VALUES (?, ?, ?, ?, ?, ?, ?)"
-_INSERT_VARIANT = "INSERT INTO stage.variant VALUES (?, ?, ?, ?, ?, ?)"
-_INSERT_SPELLING = "INSERT INTO stage.spelling VALUES (?, ?, ?, ?)"
-_INSERT_OFFER = "INSERT INTO stage.availability VALUES (?, ?, ?)"
+_INSERT_FACET = "INSERT OR IGNORE INTO stage.facet VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_FILM = "INSERT INTO stage.film VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_KEY = "INSERT INTO stage.title_key VALUES (?, ?, ?)"
+_INSERT_OFFER = "INSERT INTO stage.offer VALUES (?, ?, ?)"
 
 # Where a kind has no vote counts at all, every average is weighed alike, so that their order is that of the plain averages. Only
-# documentaries and TV movies (99, 10770) count a fifth: few people vote for them, mostly those who liked their subject before.
-_VOTES = "(vote_count + assumed / iif(',' || genre_ids || ',' GLOB '*,99,*' OR ',' || genre_ids || ',' GLOB '*,10770,*', 5, 1))"
-_RANKED = f"""
-WITH prior AS (SELECT avg(vote_average) AS mean FROM stage.film WHERE vote_average > 0),
-     counted AS (SELECT kind, iif(max(vote_count) > 0, 0, :prior) AS assumed FROM stage.film GROUP BY kind)
-SELECT film.*, iif(film.vote_average > 0, ({_VOTES} * vote_average + :prior * mean) / ({_VOTES} + :prior), 0.0) AS score
-FROM stage.film AS film JOIN counted ON counted.kind = film.kind CROSS JOIN prior
-ORDER BY popularity DESC, score DESC, vote_count DESC, release_date DESC, film.kind, id
+# documentaries and TV movies count a fifth: few people vote for them, mostly those who liked their subject before.
+_FEW_VOTE = frozenset({99, 10770})
+_VOTES = "(votes + assumed / iif(few_vote, 5, 1))"
+_RANK = f"""
+WITH prior AS (SELECT avg(average) AS mean FROM stage.facet WHERE average > 0),
+     counted AS (SELECT kind, iif(max(votes) > 0, 0, {PRIOR_VOTES}) AS assumed FROM stage.facet GROUP BY kind)
+INSERT INTO stage.ranked (number, score)
+SELECT number, iif(average > 0, ({_VOTES} * average + {PRIOR_VOTES} * mean) / ({_VOTES} + {PRIOR_VOTES}), 0.0) AS score
+FROM stage.facet AS facet JOIN counted ON counted.kind = facet.kind CROSS JOIN prior
+ORDER BY popularity DESC, score DESC, votes DESC, release_date DESC, facet.kind, id;
+INSERT INTO stage.place SELECT number, place FROM stage.ranked ORDER BY number;
 """  # noqa: S608  constants
 
-_SORTED = """
-INSERT INTO title_keys SELECT * FROM stage.title_key ORDER BY key, role, place;
-INSERT INTO title_variants SELECT * FROM stage.variant ORDER BY key, place;
-INSERT INTO spellings SELECT * FROM stage.spelling ORDER BY shelf, spelling, kind, id;
-INSERT INTO availability SELECT region, provider, place FROM stage.availability ORDER BY region, provider, place;
-"""
+_PLACED = f"""
+INSERT INTO titles SELECT place, {FILM_COLUMNS} FROM stage.ranked CROSS JOIN stage.film USING (number) ORDER BY place;
+INSERT INTO links SELECT place, links FROM stage.ranked CROSS JOIN stage.film USING (number) WHERE links IS NOT NULL ORDER BY place;
+INSERT INTO facets SELECT place, kind, year, genres, countries, release_date, score
+  FROM stage.ranked CROSS JOIN stage.facet USING (number) ORDER BY place;
+INSERT INTO title_keys SELECT key, role, place, kind, id, year, popularity
+  FROM stage.title_key CROSS JOIN stage.place USING (number) CROSS JOIN stage.facet USING (number) ORDER BY key, role, place;
+INSERT INTO availability SELECT region, provider, place FROM stage.offer CROSS JOIN stage.place USING (number)
+  ORDER BY region, provider, place;
+"""  # noqa: S608  constants
+_NAME_WORDS = "INSERT INTO words (rowid, names) SELECT place, tokens FROM stage.ranked CROSS JOIN stage.film USING (number) ORDER BY place"
 
 
 def run(job: Job) -> Done:
     """Make sure that the sources' generation is compiled and current; wait while another process compiles, and use what that made.
+
+    Of a catalogue of more titles than `job.at_once` the index of names alone is made; a job with `index` set makes the rest.
 
     Raises:
         CatalogueError: a source or the cache folder cannot be used. The generation that was current stays so.
@@ -95,10 +114,14 @@ def run(job: Job) -> Done:
     folder = CacheFolder(job.cache_dir, job.sources, job.region)
     folder.prepare()
     try:
+        if job.index:
+            return index_current(folder)
         with folder.locked():
-            generation, read = generation_of(job.sources, job.region)
             current = folder.current()
-            if current is None or current.generation != generation or current.identity == job.damaged:
+            if current is None:
+                return _compile(job, folder)
+            generation, read = generation_of(job.sources, job.region)
+            if current.generation != generation or current.identity == job.damaged:
                 return _compile(job, folder)
             if current.stamps != read:
                 current = replace(current, stamps=read)
@@ -127,6 +150,8 @@ def _compile(job: Job, folder: CacheFolder) -> Done:
             compiler = _Compiler(database, ProviderTable.load(), job.region)
             streams = [compiler.stage(source) for source in job.sources]
             compiler.rank()
+            in_one = sum(compiler.counts.values()) <= job.at_once
+            compiler.index(in_one=in_one)
             # Hashed again while it was read: a file is named by what it holds, even if a source changed meanwhile.
             generation = digest_of([stream.digest for stream in streams], job.region)
             compiler.finish(generation)
@@ -148,6 +173,7 @@ def _compile(job: Job, folder: CacheFolder) -> Done:
             skipped=compiler.skipped,
             as_of=datetime.fromtimestamp(max(stamp.mtime_ns for stamp in read) / 1e9, UTC),
             compiled_at=datetime.now(UTC),
+            index=compiled.name if in_one else "",
         )
         folder.publish(manifest)
     finally:
@@ -182,12 +208,13 @@ class _Compiler:
         self._database = database
         self._table = table
         self._region = region
+        self._number = 0
         self.counts = {Kind.MOVIE: 0, Kind.TV: 0}
         self.skipped = 0
         self.skips: list[Skip] = []
 
     def stage(self, source: SourceFile) -> SourceStream:
-        """Read a whole source into the staging table.
+        """Read a whole source into the staging tables.
 
         Raises:
             CatalogueError: the file cannot be read, is not JSON, has no list of titles, or none of its records can be used.
@@ -195,32 +222,37 @@ class _Compiler:
         stream = SourceStream(source)
         first = ""
         self._database.execute("BEGIN")
-        for position, raw in enumerate(stream.records(), start=1):
-            try:
-                record = read_record(raw, kind=source.kind, table=self._table, region=self._region)
-                if not self._insert(record):
-                    raise RecordError("has the id of one before it")
-            except RecordError as error:
-                first = first or str(error)
-                self._skip(Skip(source.path.name, position, describe(raw), str(error)))
-            else:
-                self.counts[source.kind] += 1
+        records = enumerate(stream.records(), start=1)
+        while batch := list(islice(records, _BATCH)):
+            staged = _Staged()
+            for position, raw in batch:
+                try:
+                    self._take(read_record(raw, kind=source.kind, table=self._table, region=self._region), staged)
+                except RecordError as error:
+                    first = first or str(error)
+                    self._skip(Skip(source.path.name, position, describe(raw), str(error)))
+                else:
+                    self.counts[source.kind] += 1
+            staged.write(self._database)
         self._database.execute("COMMIT")
         if first and not self.counts[source.kind]:
             raise source.error(f"holds no record that can be used: the first {first}")
         return stream
 
     def rank(self) -> None:
-        """Copy the staged titles, most popular first, into the tables that are looked up and searched."""
-        rows = enumerate(self._database.execute(_RANKED, {"prior": PRIOR_VOTES}), start=1)
-        self._database.execute("BEGIN")
-        while batch := list(islice(rows, _BATCH)):
-            self._insert_ranked(batch)
-        self._database.execute("COMMIT")
+        """Copy the staged titles, most popular first, into the tables that are looked up."""
+        self._database.executescript(f"BEGIN; {_RANK} {_PLACED} COMMIT;")
+        self._database.executescript(INDEXES)
+
+    def index(self, *, in_one: bool) -> None:
+        """Make the whole index, or that of names alone."""
+        if in_one:
+            fill_index(self._database, "main")
+        else:
+            self._database.executescript(f"BEGIN; {NAMES_SCHEMA} {WORDS_BEGIN} {_NAME_WORDS}; {WORDS_END} COMMIT;")
 
     def finish(self, generation: str) -> None:
-        """Sort what is looked up by other keys than rank, and mark the file complete."""
-        self._database.executescript(_SORTED + INDEXES)
+        """Mark the file complete."""
         titles = sum(self.counts.values())
         self._database.executemany("INSERT INTO meta VALUES (?, ?)", [("generation", generation), ("titles", titles)])
 
@@ -229,27 +261,42 @@ class _Compiler:
         if len(self.skips) < NAMED_SKIPS:
             self.skips.append(skip)
 
-    def _insert(self, record: Record) -> bool:
-        row = (*_film_row(record.film), links_to_json(record.links) if record.links else None, _offers(record.links, self._table))
-        return self._database.execute(_INSERT_FILM, row).rowcount == 1
+    def _take(self, record: Record, staged: _Staged) -> None:
+        """Stage a record. Raises RecordError if its id was there before: the one row that is written at once, since it tells."""
+        film, number = record.film, self._number + 1
+        ref = (KIND_NUMBER[film.ref.kind], film.ref.id)
+        year = year_of(film.release_date)
+        countries = ",".join(film.countries)
+        facet = (
+            *(number, *ref, year, genre_mask(film.genre_ids), countries, film.release_date),
+            *(film.vote_average, film.vote_count, film.popularity, not _FEW_VOTE.isdisjoint(film.genre_ids)),
+        )
+        if self._database.execute(_INSERT_FACET, facet).rowcount != 1:
+            raise RecordError("has the id of one before it")
+        self._number = number
+        names = (film.title, film.original_title, *film.aliases)
+        links = links_to_json(record.links) if record.links else None
+        staged.films.append((number, *ref, *_film_row(film, countries), links, name_words(names)))
+        staged.keys.extend((key, role, number) for key, role in _keys(names).items())
+        staged.offers.extend((region, provider, number) for region, provider in _offers(record.links, self._table))
 
-    def _insert_ranked(self, batch: list[tuple[int, tuple[Any, ...]]]) -> None:
-        insert = self._database.executemany
-        insert(_INSERT_TITLE, ((place, *row[:15]) for place, row in batch))
-        insert(_INSERT_LINKS, ((place, row[15]) for place, row in batch if row[15] is not None))
-        insert(_INSERT_FACETS, (_facet_row(place, row) for place, row in batch))
-        insert(_INSERT_WORDS, (_word_row(place, row) for place, row in batch))
-        named = [(place, row, _read_names(row)) for place, row in batch]
-        insert(_INSERT_KEY, (key for place, row, names in named for key in _key_rows(place, row, names)))
-        insert(_INSERT_VARIANT, (variant for place, row, names in named for variant in _variant_rows(place, row, names)))
-        insert(_INSERT_SPELLING, (spelling for _, row, names in named for spelling in _spelling_rows(row, names)))
-        insert(_INSERT_OFFER, (offer for place, row in batch for offer in _offer_rows(place, row)))
+
+class _Staged:
+    """Rows on their way into the staging tables."""
+
+    def __init__(self) -> None:
+        self.films: list[tuple[Any, ...]] = []
+        self.keys: list[tuple[str, int, int]] = []
+        self.offers: list[tuple[str, int, int]] = []
+
+    def write(self, database: sqlite3.Connection) -> None:
+        database.executemany(_INSERT_FILM, self.films)
+        database.executemany(_INSERT_KEY, self.keys)
+        database.executemany(_INSERT_OFFER, self.offers)
 
 
-def _film_row(film: Film) -> tuple[Any, ...]:
+def _film_row(film: Film, countries: str) -> tuple[Any, ...]:
     return (
-        KIND_NUMBER[film.ref.kind],
-        film.ref.id,
         film.title,
         film.original_title,
         LIST_SEPARATOR.join(film.aliases),
@@ -261,82 +308,31 @@ def _film_row(film: Film) -> tuple[Any, ...]:
         film.vote_count,
         film.popularity,
         ",".join(map(str, film.genre_ids)),
-        ",".join(film.countries),
+        countries,
         film.original_language,
     )
 
 
-def _year(release_date: str) -> int:
-    return int(release_date[:4] or 0)
+def _keys(names: Iterable[str]) -> dict[str, int]:
+    """Return the keys of a title's names, each once, in its best role."""
+    keys: dict[str, int] = {}
+    for role, name in enumerate(names):
+        if name and (key := read_key(read_plain(name))) and key not in keys:
+            keys[key] = min(role, 2)
+    return keys
 
 
-def _facet_row(place: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
-    genres = genre_mask(map(int, row[12].split(","))) if row[12] else 0
-    return (place, row[0], _year(row[6]), genres, row[13], row[6], row[17])
-
-
-def _names(row: tuple[Any, ...]) -> list[str]:
-    """Return the title, the original title and the aliases, in this order; some may be empty."""
-    return [row[2], row[3], *row[4].split(LIST_SEPARATOR)]
-
-
-def _word_row(place: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (place, " ".join(map(index_name_tokens, dict.fromkeys(_names(row)))), index_tokens(row[5]))
-
-
-class _Name(NamedTuple):
-    """A title, original title or alias, as it is looked up."""
-
-    role: int
-    key: str
-    borne: Borne
-
-
-def _read_names(row: tuple[Any, ...]) -> list[_Name]:
-    """Return the names of a title, each key once, in its best role."""
-    names: dict[str, _Name] = {}
-    for role, name in enumerate(_names(row)):
-        if name and (key := key_of(plain := plain_title(name))) and key not in names:
-            names[key] = _Name(min(role, 2), key, read_borne(plain, key))
-    return list(names.values())
-
-
-def _key_rows(place: int, row: tuple[Any, ...], names: Iterable[_Name]) -> Iterator[tuple[Any, ...]]:
-    year = _year(row[6])
-    for name in names:
-        yield (name.key, name.role, place, row[0], row[1], year, row[11])
-
-
-def _variant_rows(place: int, row: tuple[Any, ...], names: list[_Name]) -> Iterator[tuple[Any, ...]]:
-    """Yield each further key of a title once, as its surest form."""
-    forms: dict[str, int] = {}
-    for variant in (variant for name in names for variant in name.borne.variants):
-        forms[variant.key] = min(variant.form, forms.get(variant.key, variant.form))
-    for key in forms.keys() - {name.key for name in names} if forms else ():
-        yield (key, place, forms[key], row[0], row[1], _year(row[6]))
-
-
-def _spelling_rows(row: tuple[Any, ...], names: Iterable[_Name]) -> Iterator[tuple[Any, ...]]:
-    year = _year(row[6])
-    for spelling in {name.borne.spelling for name in names if can_be_compared(name.borne.spelling)} if year else ():
-        yield (shelf(year, backwards=False), spelling, row[0], row[1])
-        yield (shelf(year, backwards=True), spelling[::-1], row[0], row[1])
-
-
-def _offers(links: Iterable[OttLink], table: ProviderTable) -> str:
+def _offers(links: Iterable[OttLink], table: ProviderTable) -> Iterable[tuple[str, int]]:
     """List who streams a title where: by the provider's number and by that of the service which it is a way into."""
-    found: dict[str, None] = {}
+    found: dict[tuple[str, int], None] = {}
     for link in links:
-        provider = table.by_id(link.provider_id)
-        numbers = (link.provider_id,) if provider is None else (link.provider_id, provider.id, table.main(provider).id)
-        found.update((f"{link.region}:{number}", None) for number in numbers if number > 0)
-    return ",".join(found)
-
-
-def _offer_rows(place: int, row: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    for offer in row[16].split(",") if row[16] else ():
-        region, _, provider = offer.partition(":")
-        yield (region, int(provider), place)
+        number, region = link.provider_id, link.region
+        if number > 0:
+            found[region, number] = None
+        if (provider := table.by_id(number)) is not None:
+            found[region, provider.id] = None
+            found[region, table.main(provider).id] = None
+    return found
 
 
 def answer(data: bytes) -> tuple[int, bytes]:
@@ -347,10 +343,14 @@ def answer(data: bytes) -> tuple[int, bytes]:
     if job.in_background:
         with suppress(OSError):  # a sandbox may forbid it
             os.nice(10)
+    # Nothing here makes circles that would be worth looking for among millions of values.
+    gc.disable()
     try:
         return 0, dumps({"done": run(job).to_json()})
     except CatalogueError as error:
         return 1, dumps({"error": str(error)})
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":

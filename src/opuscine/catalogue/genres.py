@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -89,6 +90,8 @@ def _related() -> dict[int, frozenset[int]]:
 
 _RELATED = _related()
 
+_SHORT = 40  # of such names the latest are remembered: all titles of a catalogue share a few
+
 _NOT_NAME = re.compile(r"[\W_]+")
 
 
@@ -102,6 +105,11 @@ _BY_NAME = {_name_key(name): genre.id for genre in reversed(_ALL) for name in (g
 
 def genre_id(name: str) -> int | None:
     """Return the number of a genre's Korean or English name, however it is cased or spaced; None for a word that is none."""
+    return _short_genre_id(name) if len(name) < _SHORT else _BY_NAME.get(_name_key(name))
+
+
+@lru_cache(maxsize=1_024)
+def _short_genre_id(name: str) -> int | None:
     return _BY_NAME.get(_name_key(name))
 
 
@@ -116,6 +124,8 @@ def genre_ids_of(names_or_ids: object) -> tuple[int, ...]:
 
 
 def _read(item: Any) -> int | None:
+    if type(item) is int:
+        return item if item in GENRES else None
     if isinstance(item, Mapping):
         by_number = _read(item.get("id"))
         return by_number if by_number is not None else _read(item.get("name"))

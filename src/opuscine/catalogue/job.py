@@ -11,6 +11,8 @@ from opuscine.catalogue.sources import SourceFile
 from opuscine.codec import dumps, loads
 from opuscine.model import Kind
 
+AT_ONCE = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -21,6 +23,9 @@ class Job:
     region: str
     damaged: tuple[str, int] | None = None
     in_background: bool = False  # let what serves go first
+    # Titles up to which the whole index is made at once; of more, names first and the rest by a job of its own.
+    at_once: int = AT_ONCE
+    index: bool = False  # make what is missing of the current generation's index, nothing else
 
     def to_json(self) -> bytes:
         """Encode the job."""
@@ -32,6 +37,8 @@ class Job:
                 "region": self.region,
                 "damaged": self.damaged,
                 "in_background": self.in_background,
+                "at_once": self.at_once,
+                "index": self.index,
             }
         )
 
@@ -45,6 +52,8 @@ class Job:
             region=job["region"],
             damaged=tuple(job["damaged"]) if job["damaged"] else None,
             in_background=job["in_background"],
+            at_once=job["at_once"],
+            index=job["index"],
         )
 
 
@@ -63,7 +72,7 @@ class Done:
     """Say what was found or made."""
 
     manifest: Manifest
-    compiled: bool  # False: another process had made it, or nothing had changed
+    compiled: bool  # or indexed; False: another process had made it, or nothing had changed
     skips: tuple[Skip, ...] = ()  # the first of them
     seconds: float = 0.0
     peak_mib: int = 0

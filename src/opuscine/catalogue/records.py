@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from opuscine.catalogue.genres import genre_ids_of
@@ -24,6 +25,8 @@ _MAX_PATH = 300
 _MAX_ALIASES = 100
 _MAX_COUNTRIES = 30
 _MAX_COUNT = 2**31 - 1
+
+_KEPT = 4_096  # dates, genres and countries are the same ones again and again
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 # Zero width and direction marks: they make two titles that look alike differ, and turn what is shown after them round.
@@ -54,7 +57,7 @@ def read_record(raw: object, *, kind: Kind, table: ProviderTable, region: str) -
     Raises:
         RecordError: the record is no object, or has no usable id or title.
     """
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, dict):
         raise RecordError(f"is {_sort_of(raw)}, not an object")
     ref = TitleRef(kind, _id(raw))
     original = _text(raw.get("original_title"), _MAX_TITLE) or _text(raw.get("original_name"), _MAX_TITLE)
@@ -74,9 +77,9 @@ def read_record(raw: object, *, kind: Kind, table: ProviderTable, region: str) -
         vote_average=round(_number(raw.get("vote_average"), 10.0), 3),
         vote_count=int(_number(raw.get("vote_count"), _MAX_COUNT)),
         popularity=_number(raw.get("popularity"), 1e9),
-        genre_ids=tuple(dict.fromkeys((*genre_ids_of(raw.get("genres")), *genre_ids_of(raw.get("genre_ids"))))),
+        genre_ids=_genres(raw.get("genres"), raw.get("genre_ids")),
         countries=_countries(raw.get("origin_country")),
-        original_language=_code(raw.get("original_language"), _LANGUAGE, str.lower),
+        original_language=_language(raw.get("original_language")),
     )
     return Record(film, read_links(raw.get("ott_links"), raw.get("ott_providers"), ref=ref, table=table, region=region))
 
@@ -98,6 +101,8 @@ def _id(raw: Mapping[str, Any]) -> int:
     value = raw.get("tmdb_id")
     if value is None:
         value = raw.get("id")
+    if type(value) is int and 1 <= value <= MAX_ID:
+        return value
     if value is None:
         raise RecordError("has no id (looked for: tmdb_id, id)")
     if isinstance(value, str) and _DIGITS.fullmatch(value):
@@ -111,18 +116,27 @@ def _text(value: object, limit: int) -> str:
     """Return one line of printable text, cut to a length; anything but a string is no text."""
     if not isinstance(value, str):
         return ""
+    if value.isprintable() and "  " not in value:  # nearly all: then none of the patterns finds anything
+        return value.strip()[:limit].rstrip()
     printable = _UNPRINTABLE.sub(" ", _INVISIBLE.sub("", value))
     return _SPACES.sub(" ", printable).strip()[:limit].rstrip()
 
 
 def _path(value: object) -> str:
+    if not value:
+        return ""
     text = _text(value, _MAX_PATH + 1)
     return text if len(text) <= _MAX_PATH and _IMAGE.fullmatch(text) else ""
 
 
 def _date(value: object) -> str:
     """Return the longest true beginning of a date "YYYY-MM-DD"; "" for what is none."""
-    found = _DATE.match(value.strip()) if isinstance(value, str) else None
+    return _date_of(value.strip()[:10]) if isinstance(value, str) else ""
+
+
+@lru_cache(maxsize=_KEPT)
+def _date_of(text: str) -> str:
+    found = _DATE.match(text)
     if not found or not "1800" <= found[1] <= "2200":
         return ""
     if found[3] and _is_date(int(found[1]), int(found[2]), int(found[3])):
@@ -140,14 +154,19 @@ def _is_date(year: int, month: int, day: int) -> bool:
 
 def _number(value: object, highest: float) -> float:
     """Return a number from 0 to the highest sensible one; anything else, "7.6" apart, is 0."""
+    if value is None:
+        return 0.0
+    if type(value) is Decimal:  # compared as a float, which a Decimal beyond all floats becomes infinite as
+        number = float(value)
+        return number if 0.0 <= number <= highest else 0.0
     if isinstance(value, str) and len(value) < 40:
         try:
             value = float(value)
         except ValueError:
             return 0.0
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0
-    # Compared before it is converted: an int or Decimal may be beyond what a float can hold.
+    # Compared before it is converted: an int may be beyond what a float can hold.
     return float(value) if 0 <= value <= highest else 0.0
 
 
@@ -156,20 +175,37 @@ def _aliases(value: object) -> Iterator[str]:
     seen: set[str] = set()
     for item in value if isinstance(value, list) else ():
         text = _text(item, _MAX_TITLE)
-        if not text and isinstance(item, Mapping):
+        if not text and isinstance(item, dict):
             text = _text(item.get("title"), _MAX_TITLE) or _text(item.get("name"), _MAX_TITLE)
         if text and text not in seen:
             seen.add(text)
             yield text
 
 
+def _genres(named: object, numbered: object) -> tuple[int, ...]:
+    if named is None:
+        return genre_ids_of(numbered) if numbered else ()
+    return tuple(dict.fromkeys((*genre_ids_of(named), *genre_ids_of(numbered))))
+
+
 def _countries(value: object) -> tuple[str, ...]:
     """Return ISO 3166-1 codes; reads a list of them, a single one, and TMDB's `{"iso_3166_1": "KR"}`."""
+    if value is None:
+        return ()
     items: Iterable[object] = value if isinstance(value, list) else (value,)
-    codes = (_code(item.get("iso_3166_1") if isinstance(item, Mapping) else item, _COUNTRY, str.upper) for item in items)
+    codes = (_country(item.get("iso_3166_1") if isinstance(item, dict) else item) for item in items)
     return tuple(dict.fromkeys(code for code in codes if code))[:_MAX_COUNTRIES]
 
 
-def _code(value: object, pattern: re.Pattern[str], case: Any) -> str:
-    text = case(value.strip()) if isinstance(value, str) and len(value) < 10 else ""
+def _country(value: object) -> str:
+    return _code(value, _COUNTRY, upper=True) if isinstance(value, str) and len(value) < 10 else ""
+
+
+def _language(value: object) -> str:
+    return _code(value, _LANGUAGE, upper=False) if isinstance(value, str) and len(value) < 10 else ""
+
+
+@lru_cache(maxsize=_KEPT)
+def _code(value: str, pattern: re.Pattern[str], *, upper: bool) -> str:
+    text = value.strip().upper() if upper else value.strip().lower()
     return text if pattern.fullmatch(text) else ""

@@ -15,7 +15,7 @@ import structlog
 
 from opuscine.catalogue.cache_folder import CacheFolder, Manifest
 from opuscine.catalogue.compiler_process import run_compiler
-from opuscine.catalogue.job import Done, Job
+from opuscine.catalogue.job import AT_ONCE, Done, Job
 from opuscine.catalogue.search import SearchQuery, SearchResult
 from opuscine.catalogue.source_choice import find_sources
 from opuscine.catalogue.sources import SourceFile, generation_of, stamps
@@ -36,6 +36,8 @@ COMPILE_LIMIT_S = 3_600.0
 # Times that sources which change during a compile are compiled again at once; the next change is noticed by age or reload.
 _COMPILES_IN_A_ROW = 3
 _SEARCH_THREADS = 2
+# How long the index is left alone after it could not be made, for want of memory or room, say.
+_INDEX_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class CatalogueInfo:
     as_of: datetime  # newest change of a source, aware UTC
     compiled_at: datetime  # aware UTC
     size_bytes: int
+    overviews_indexed: bool  # False for a while after a large catalogue is new: until then words are looked for in names only
     sources: tuple[str, ...]  # file names only
     last_error: str  # why the newest reload failed; "" when it did not
 
@@ -60,12 +63,21 @@ class Catalogue:
     `CatalogueUnavailableError` after `close`, or while a damaged file is compiled again.
     """
 
-    def __init__(self, settings: CatalogueSettings, *, working_directory: Path, clock: Callable[[], float], compile_limit_s: float) -> None:
+    def __init__(
+        self,
+        settings: CatalogueSettings,
+        *,
+        working_directory: Path,
+        clock: Callable[[], float],
+        compile_limit_s: float,
+        index_at_once: int,
+    ) -> None:
         """Prefer `open`; this only notes what it is told."""
         self._settings = settings
         self._working_directory = working_directory
         self._clock = clock
         self._compile_limit_s = compile_limit_s
+        self._index_at_once = index_at_once
         self._threads = ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="catalogue-search")
         self._searching: set[Future[SearchResult]] = set()  # under way or waiting for a thread
         self._folder: CacheFolder | None = None
@@ -81,6 +93,8 @@ class Catalogue:
         self._watching: asyncio.Task[None] | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._aiming: asyncio.Task[str] | None = None
+        self._indexing: asyncio.Task[None] | None = None
+        self._index_again_at = clock()
 
     @classmethod
     async def open(
@@ -90,14 +104,23 @@ class Catalogue:
         working_directory: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         compile_limit_s: float = COMPILE_LIMIT_S,
+        index_at_once: int = AT_ONCE,
     ) -> Catalogue:
         """Open the catalogue of the settings' sources, compiling them first unless that was done before.
+
+        Of more titles than `index_at_once` overviews are indexed afterwards, in the background: see `CatalogueInfo.overviews_indexed`.
 
         Raises:
             CatalogueError: one line about a source that is missing or broken, a cache folder that can't be used, or a compiler
                 that crashed. Nothing stays open.
         """
-        catalogue = cls(settings, working_directory=working_directory or Path.cwd(), clock=clock, compile_limit_s=compile_limit_s)
+        catalogue = cls(
+            settings,
+            working_directory=working_directory or Path.cwd(),
+            clock=clock,
+            compile_limit_s=compile_limit_s,
+            index_at_once=index_at_once,
+        )
         try:
             await catalogue._start()
         except BaseException:
@@ -109,7 +132,7 @@ class Catalogue:
         """Stop watching, stop a compile in progress, and close the file once searches in progress are over."""
         if self._aiming is not None:
             await asyncio.gather(self._aiming, return_exceptions=True)
-        for task in (self._watching, self._reloading):
+        for task in (self._watching, self._reloading, self._indexing):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -208,6 +231,16 @@ class Catalogue:
             self._aiming = asyncio.create_task(self._aim(), name="catalogue-aim")
         return await asyncio.shield(self._aiming)
 
+    async def complete(self) -> None:
+        """Make what is missing of the index, or wait until another process has, and serve it.
+
+        Raises:
+            CatalogueError: it cannot be made; what is served stays.
+            CatalogueUnavailableError: the catalogue is closed.
+        """
+        while not self._open_manifest().indexed:
+            await self._index()
+
     @property
     def info(self) -> CatalogueInfo:
         """Describe what is served; the same object until that changes, as every request asks (2 µs spared, measured).
@@ -239,7 +272,8 @@ class Catalogue:
             skipped=manifest.skipped,
             as_of=manifest.as_of,
             compiled_at=manifest.compiled_at,
-            size_bytes=manifest.file_size,
+            size_bytes=manifest.file_size + (manifest.index_size if manifest.has_own_index else 0),
+            overviews_indexed=manifest.indexed,
             sources=manifest.sources,
             last_error=self._last_error,
         )
@@ -280,18 +314,26 @@ class Catalogue:
             CatalogueError: its file can't be opened; what was served before still is.
         """
         if self._reader is None or self._manifest is None or self._manifest.identity != manifest.identity:
-            reader = await asyncio.to_thread(CatalogueReader, folder.file_of(manifest), manifest.generation)
+            index = folder.path / manifest.index if manifest.has_own_index else None
+            reader = await asyncio.to_thread(CatalogueReader, folder.file_of(manifest), manifest.generation, index)
             before, self._reader = self._reader, reader
             if before is not None:
                 before.retire()
             self._damaged = None
             self._last_error = ""
-            log.info("catalogue_served", generation=manifest.generation, movies=manifest.movie_count, series=manifest.tv_count)
+            self._index_again_at = self._clock()
+            log.info(
+                "catalogue_served",
+                generation=manifest.generation,
+                movies=manifest.movie_count,
+                series=manifest.tv_count,
+                overviews_indexed=manifest.indexed,
+            )
         # Not known: the next look at the pointer reads it.
         self._folder, self._manifest, self._pointer_seen = folder, manifest, pointer
 
     async def _compile(self, sources: tuple[SourceFile, ...], *, in_background: bool) -> Done:
-        job = Job(sources, self._settings.cache_dir, self._settings.region, self._damaged, in_background)
+        job = Job(sources, self._settings.cache_dir, self._settings.region, self._damaged, in_background, self._index_at_once)
         done = await run_compiler(job, limit_s=self._compile_limit_s)
         if done.compiled:
             found = done.manifest
@@ -318,6 +360,7 @@ class Catalogue:
             try:
                 await self._look_at_pointer()
                 self._look_at_sources()
+                self._look_at_index()
             except CatalogueError as error:
                 self._note(error)
             except Exception:
@@ -342,6 +385,36 @@ class Catalogue:
         self._checked_at = now
         if stamps(find_sources(self._settings, working_directory=self._working_directory)) != self._open_manifest().stamps:
             self._begin_reload()
+
+    def _look_at_index(self) -> None:
+        """Have the index made if it is missing and nobody is at it."""
+        under_way = self._indexing is not None and not self._indexing.done()
+        if self._folder is None or self._open_manifest().indexed or under_way or self._clock() < self._index_again_at:
+            return
+        try:
+            if not self._folder.is_being_indexed():
+                self._indexing = asyncio.create_task(self._index_in_background(), name="catalogue-index")
+        except OSError as error:
+            self._note_index(error)
+
+    async def _index_in_background(self) -> None:
+        try:
+            await self._index()
+        except CatalogueError as error:
+            self._note_index(error)
+
+    def _note_index(self, error: Exception) -> None:
+        self._index_again_at = self._clock() + _INDEX_PAUSE_S
+        self._last_error = str(error)
+        log.error("catalogue_index_failed", error=str(error), again_in_s=_INDEX_PAUSE_S)
+
+    async def _index(self) -> None:
+        sources = find_sources(self._settings, working_directory=self._working_directory)
+        job = Job(sources, self._settings.cache_dir, self._settings.region, in_background=True, index=True)
+        done = await run_compiler(job, limit_s=self._compile_limit_s)
+        if done.compiled:
+            log.info("catalogue_indexed", generation=done.manifest.generation, seconds=done.seconds, peak_mib=done.peak_mib)
+        await self._look_at_pointer()
 
     async def _aim(self) -> str:
         """Begin a reload and return the generation that the sources are now."""

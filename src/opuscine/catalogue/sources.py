@@ -22,6 +22,7 @@ from opuscine.packaged import packaged_file
 _SHAPED_BY = (
     "opuscine.catalogue.compile",
     "opuscine.catalogue.genres",
+    "opuscine.catalogue.indexing",
     "opuscine.catalogue.records",
     "opuscine.catalogue.schema",
     "opuscine.catalogue.source_stream",

@@ -55,6 +55,7 @@ _SPELT_ALIKE = 500
 _ROLES: tuple[TitleRole, ...] = ("title", "original", "alias")
 _FORMS = tuple(Form)
 
+_IS_INDEXED = "SELECT 1 FROM main.sqlite_master WHERE name = 'title_variants'"
 _GET = f"SELECT {FILM_COLUMNS} FROM titles WHERE kind = ? AND id = ?"  # noqa: S608  a constant
 _GET_PLACE = f"SELECT {FILM_COLUMNS} FROM titles WHERE place = ?"  # noqa: S608  a constant
 _LINKS = "SELECT links.body FROM titles LEFT JOIN links USING (place) WHERE titles.kind = ? AND titles.id = ?"
@@ -76,7 +77,7 @@ _NAMED = (
     "WHERE k.key = ? AND {condition} GROUP BY f.place ORDER BY f.place LIMIT ?"
 )
 # CROSS JOIN keeps SQLite from turning the order round: the words' rows come by place, and LIMIT stops early.
-_HOLDING = "SELECT f.place FROM words AS w CROSS JOIN facets AS f ON f.place = w.rowid WHERE words MATCH ? AND {condition} LIMIT ?"
+_HOLDING = "SELECT f.place FROM {words} AS w CROSS JOIN facets AS f ON f.place = w.rowid WHERE w.words MATCH ? AND {condition} LIMIT ?"
 _LISTED = "SELECT f.place FROM facets AS f WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
 _COUNTED = "SELECT count(*) FROM facets AS f WHERE {condition}"
 _TEXTS = (
@@ -108,14 +109,19 @@ class CatalogueReader:
     The file is mapped, so that its pages are shared by all workers; it is never written once it has its name.
     """
 
-    def __init__(self, path: Path, generation: str) -> None:
-        """Open a compiled file.
+    def __init__(self, path: Path, generation: str, index: Path | None = None) -> None:
+        """Open a compiled file, and the file that holds its index where that is one of its own.
+
+        Without an index in either words are looked for in names only, and no title is known under variants or by its spelling.
 
         Raises:
             CatalogueError: it is no compiled catalogue, or not this generation's.
         """
         self.path = path
         self.generation = generation
+        # The index's tables stand before those of the same name in the compiled file, which is attached to it.
+        self._main = index or path
+        self._attached = path if self._main != path else None
         self._connections: list[sqlite3.Connection] = []
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -127,6 +133,7 @@ class CatalogueReader:
         try:
             self._connection = self._connect()
             (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+            self.indexed = self._connection.execute(_IS_INDEXED).fetchone() is not None
             meta = dict(self._connection.execute("SELECT name, value FROM meta"))
             self._titles = int(meta["titles"])
             self._lookups = self._connection.cursor()
@@ -135,7 +142,7 @@ class CatalogueReader:
             raise CatalogueError(f"{path} is no compiled catalogue ({error})") from None
         if application != APPLICATION_ID or meta["generation"] != generation:
             self._close()
-            raise CatalogueError(f"{path} does not hold the generation {generation}")
+            raise CatalogueError(f"{self._main} does not hold the generation {generation}")
 
     def get(self, ref: TitleRef) -> Film | None:
         """Return a title, or None where there is none."""
@@ -192,12 +199,19 @@ class CatalogueReader:
         )
 
     def titles_by_variant(self, key: str) -> tuple[VariantEntry, ...]:
-        """Return every work that may be known under a key (`variants.variants_said`), those of exactly this title among them."""
+        """Return every work that may be known under a key (`variants.variants_said`), those of exactly this title among them.
+
+        While there is no index nothing is: with some of the works alone, one of several could pass for the only one.
+        """
+        if not self.indexed:
+            return ()
         rows = self._lookups.execute(_BY_VARIANT, (key.encode("utf-8", "ignore").decode(),)).fetchall()
         return tuple(VariantEntry(TitleRef(KINDS[kind], number), year or None, _FORMS[form]) for kind, number, year, form in rows)
 
     def titles_spelt_like(self, spelling: str, year: int) -> tuple[Spelling, ...]:
         """Return works of a year with a title of about this length that begins or ends alike (`variants.spelling_of`)."""
+        if not self.indexed:
+            return ()
         length = sure_end(spelling)
         bounds = (len(spelling) - LENGTH_APART, len(spelling) + LENGTH_APART, _SPELT_ALIKE)
         found: dict[Spelling, None] = {}
@@ -214,7 +228,9 @@ class CatalogueReader:
         counts at most `RANKED_TITLES`. A text without any word in it, signs alone, counts as no text unless a title is called so.
         """
         with self._borrowed() as connection:
-            places, total, unjudged = _Search(connection, query, today, self._titles, self._counts).run()
+            # Names have an index of their own beside a large one: a word that is in every overview and in few names is soon found there.
+            names = "compiled.words" if self._attached else "words"
+            places, total, unjudged = _Search(connection, query, today, titles=self._titles, counts=self._counts, names=names).run()
             rows = (connection.execute(_GET_PLACE, (place,)).fetchone() for place in places)
             return SearchResult(tuple(map(_film, rows)), total, unjudged)
 
@@ -240,10 +256,11 @@ class CatalogueReader:
             self._close()
 
     def _connect(self) -> sqlite3.Connection:
-        # `immutable`: no locks and no journal are looked for, which is right for a file that nobody writes.
-        connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        connection = sqlite3.connect(_read_only(self._main), uri=True, check_same_thread=False)
         with self._lock:
             self._connections.append(connection)
+        if self._attached:
+            connection.execute("ATTACH ? AS compiled", (_read_only(self._attached),))
         connection.execute("PRAGMA mmap_size = 2147418112")  # the highest that SQLite is built with
         connection.execute("PRAGMA cache_size = -2000")
         connection.execute("PRAGMA query_only = ON")
@@ -271,8 +288,11 @@ class CatalogueReader:
 class _Search:
     """One search on one connection; `counts` remembers what earlier ones counted, which is the slow part of a list."""
 
-    def __init__(self, connection: sqlite3.Connection, query: SearchQuery, today: date, titles: int, counts: dict[Filter, int]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, query: SearchQuery, today: date, *, titles: int, counts: dict[Filter, int], names: str
+    ) -> None:
         self._connection = connection
+        self._names = names  # where words of names are looked for
         self._counts = counts
         self._query = query
         self._titles = titles
@@ -334,7 +354,7 @@ class _Search:
             term, anywhere = self._holders(word)
             if not anywhere:
                 continue  # a word that nobody holds tells none from another
-            names = self._holding(term.match("names"))
+            names = self._holding(term.match("names"), self._names)
             weighed.append(WeighedTerm(term, weight(self._how_many(anywhere), self._titles)))
             # A prefix costs as much as all the words that begin with it, and says little.
             if not term.is_prefix:
@@ -359,11 +379,11 @@ class _Search:
         """Estimate how many titles hold a word: a search that was cut short tells by how far it came."""
         return len(holders) if len(holders) < _FOUND_PER_TERM else len(holders) * self._titles / max(holders)
 
-    def _holding(self, match: str) -> dict[int, bool]:
-        """Return the most popular titles that match: place → known to fit."""
+    def _holding(self, match: str, words: str = "words") -> dict[int, bool]:
+        """Return the most popular titles that match in an index of words: place → known to fit."""
         holding: dict[int, bool] = {}
         for condition, fits in self._conditions():
-            sql = _HOLDING.format(condition=condition.sql)
+            sql = _HOLDING.format(words=words, condition=condition.sql)
             values = (match, *condition.values, _FOUND_PER_TERM - len(holding))
             holding.update((place, fits) for (place,) in self._connection.execute(sql, values))
         return holding
@@ -377,6 +397,11 @@ class _Search:
         title, original, aliases, overview, score, released = self._connection.execute(_TEXTS, (place,)).fetchone()
         names = (title, original, *aliases.split(LIST_SEPARATOR))
         return Candidate(place, fits, named[0] if named else None, fit(weighed, names, overview), score, released)
+
+
+def _read_only(path: Path) -> str:
+    """Return the address of a file for SQLite; `immutable`: no locks and no journal are looked for, since nobody writes it."""
+    return f"{path.absolute().as_uri()}?mode=ro&immutable=1"
 
 
 def _links(body: bytes | None, ref: TitleRef) -> tuple[OttLink, ...]:

@@ -34,6 +34,8 @@ _PLAIN_LETTERS = {"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ı":
 _OPENING_SIGNS = "\"'“”‘’«»<>〈〉《》「」『』([{*_ \t\n"
 _VULGAR_FRACTION = re.compile(r"(?=[¼-¾⅐-⅞])")  # "8½" is "8 1/2", not "81/2"
 _THOUSANDS_COMMA = re.compile(r"(?<=\d),(?=\d)")
+_GAP_BETWEEN_DIGITS = re.compile(r"\d \d")
+_OTHER_GAP = re.compile(r"(?<!\d) | (?!\d)")
 
 _YEAR_BRACKETS = {")": "(", "]": "[", "）": "（", "］": "［", "】": "【"}
 _YEAR_BRACKET_LENGTH = 40
@@ -97,14 +99,27 @@ def title_key(text: str) -> str:
 @lru_cache(maxsize=KEPT_KEYS)
 def plain_title(text: str) -> str:
     """Return a title in one width and case, its article in front ("godfather, the"), its signs and spaces as they are."""
-    read = _VULGAR_FRACTION.sub(" ", text[:READ_LENGTH].translate(_TRADE_SIGNS))
-    plain = unicodedata.normalize("NFKC", read).casefold()
-    return with_article_in_front(_THOUSANDS_COMMA.sub("", unicodedata.normalize("NFKC", plain)))
+    return read_plain(text)
 
 
 @lru_cache(maxsize=KEPT_KEYS)
 def key_of(plain: str) -> str:
     """Return the key of a title that `plain_title` has prepared."""
+    return read_key(plain)
+
+
+def read_plain(text: str) -> str:
+    """Do what `plain_title` does, and remember nothing: for titles that come once, as a compile's do."""
+    if text.isascii():
+        plain = text[:READ_LENGTH].casefold()
+        return with_article_in_front(_THOUSANDS_COMMA.sub("", plain)) if "," in plain or ";" in plain else plain
+    read = _VULGAR_FRACTION.sub(" ", text[:READ_LENGTH].translate(_TRADE_SIGNS))
+    plain = unicodedata.normalize("NFKC", read).casefold()
+    return with_article_in_front(_THOUSANDS_COMMA.sub("", unicodedata.normalize("NFKC", plain)))
+
+
+def read_key(plain: str) -> str:
+    """Do what `key_of` does, and remember nothing."""
     text = plain.lstrip(_OPENING_SIGNS)
     article = _LEADING_ARTICLE.match(text)
     return (join_words(words_of(text[article.end() :])) if article else "") or join_words(words_of(text)) or _signs(plain)
@@ -117,12 +132,12 @@ def words_of(plain: str) -> list[str]:
 
 def join_words(words: Iterable[str]) -> str:
     """Join words to a key; a gap stays only between digits."""
-    joined: list[str] = []
-    for word in words:
-        if joined and joined[-1][-1].isdecimal() and word[0].isdecimal():
-            joined.append(" ")
-        joined.append(word)
-    return unicodedata.normalize("NFKC", "".join(joined))
+    joined = " ".join(words)
+    if _GAP_BETWEEN_DIGITS.search(joined):
+        joined = _OTHER_GAP.sub("", joined)
+    else:
+        joined = joined.replace(" ", "")
+    return joined if joined.isascii() else unicodedata.normalize("NFKC", joined)
 
 
 def split_year(text: str) -> tuple[str, int | None]:

@@ -20,6 +20,8 @@ MAX_TERM_LENGTH = 40
 _SYLLABIC = "가-힣ぁ-ゖァ-ヺー々〆㐀-䶿一-鿿豈-龎"
 _OTHER = rf"[^\W_{_SYLLABIC}]"
 _RUN = re.compile(rf"([{_SYLLABIC}]+)|{_OTHER}+")
+# The same at one go: a syllable with the next one, a syllable that is the last, another word.
+_TOKEN = re.compile(rf"(?=([{_SYLLABIC}]{{2}}))[{_SYLLABIC}]|([{_SYLLABIC}])|({_OTHER}+)")
 _GAP = re.compile(rf"(?<=[{_SYLLABIC}])[\W_]+(?=[{_SYLLABIC}])")
 # English endings behind an apostrophe are no words: "Grey's" is found by "grey".
 _ENDING = re.compile(r"(?<=\w)['’](?:s|t|re|ve|ll|d|m)\b")
@@ -96,10 +98,10 @@ class Term:
 
 def fold(text: str) -> str:
     """Fold case, width and Latin accents. Hangul stays composed (NFKC): decomposed syllables match nothing."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    if _ACCENTED.search(folded):
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    if not folded.isascii() and _ACCENTED.search(folded):
         folded = unicodedata.normalize("NFC", _ACCENT.sub("", unicodedata.normalize("NFD", folded)))
-    return _ENDING.sub("", folded)
+    return _ENDING.sub("", folded) if "'" in folded or "’" in folded else folded
 
 
 def index_tokens(text: str) -> str:
@@ -130,15 +132,7 @@ def terms(text: str, limit: int) -> tuple[Term, ...]:
 
 
 def _tokens(folded: str) -> list[str]:
-    tokens: list[str] = []
-    for run in _RUN.finditer(folded):
-        text = run[0]
-        if run[1] is None:
-            tokens.append(text)
-        else:
-            tokens.extend(_bigrams(text))
-            tokens.append(text[-1])
-    return tokens
+    return list(map("".join, _TOKEN.findall(folded)))
 
 
 def _bigrams(run: str) -> Iterator[str]:

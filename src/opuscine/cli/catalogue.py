@@ -16,7 +16,7 @@ from opuscine.settings import Settings, load_settings
 
 def build(_arguments: argparse.Namespace) -> int:
     """Compile the sources where that has not been done, and describe the result."""
-    print(table(asyncio.run(describe(load_settings()))))
+    print(table(asyncio.run(describe(load_settings(), complete=True))))
     return 0
 
 
@@ -27,10 +27,12 @@ def info(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def describe(settings: Settings) -> dict[str, Any]:
-    """Open the catalogue, compiling it if need be, and return what it holds."""
+async def describe(settings: Settings, *, complete: bool = False) -> dict[str, Any]:
+    """Open the catalogue, compiling it if need be, and return what it holds; `complete` has the whole index made first."""
     catalogue = await Catalogue.open(settings.catalogue)
     try:
+        if complete:
+            await catalogue.complete()
         return {
             name: show_instant(value) if isinstance(value, datetime) else list(value) if isinstance(value, tuple) else value
             for name, value in asdict(catalogue.info).items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qs
 
 # Longest address that is read: the longest of the real catalogue has 382 characters.
@@ -12,17 +13,28 @@ MAX_LENGTH = 2048
 # A numeric host or one without a dot (`localhost`) reaches no provider. Nothing but the host may stand before the path: no
 # credentials. Backslashes are slashes to browsers (WHATWG URL), so that they would see another host than the one matched here;
 # quotes, angle brackets and blanks are never part of an address (RFC 3986, section 2).
-_ADDRESS = re.compile(
+_HOST = re.compile(
+    r"((?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{2,59}))\.?",
+    re.ASCII | re.IGNORECASE,
+)
+_BEHIND_SCHEME = re.compile(
     r"""
-    (?P<scheme>https?)://
-    (?P<host>(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{2,59}))\.?
-    (?::(?P<port>[0-9]{1,5}))?
-    (?P<path>/[^?#\s\\"<>]*)?
-    (?:\?(?P<query>[^#\s\\"<>]*))?
+    ([^/?\#:]+)
+    (?::([0-9]{1,5}))?
+    (/[^?#\s\\"<>]*)?
+    (?:\?([^#\s\\"<>]*))?
     (?:\#[^\s\\"<>]*)?
     """,
-    re.ASCII | re.IGNORECASE | re.VERBOSE,
+    re.ASCII | re.VERBOSE,
 )
+_KEPT_HOSTS = 1_024  # addresses are many, their hosts few, and the pattern of a host is the slow one
+
+
+@lru_cache(maxsize=_KEPT_HOSTS)
+def _host(said: str) -> str:
+    """Return a real host in lower case, without a trailing dot; "" for what is none."""
+    found = _HOST.fullmatch(said)
+    return found[1].lower() if found else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +53,18 @@ class Address:
         if not isinstance(raw, str):
             return None
         text = raw.strip()
-        found = _ADDRESS.fullmatch(text) if len(text) <= MAX_LENGTH and text.isprintable() else None
-        if found is None or int(found["port"] or 0) > 65535:
+        if len(text) > MAX_LENGTH or not text.isprintable():
             return None
-        scheme = found["scheme"].lower()
-        return cls(
-            text=scheme + text[len(scheme) :],
-            secure=scheme == "https",
-            host=found["host"].lower(),
-            path=found["path"] or "",
-            query=found["query"] or "",
-        )
+        scheme, _, behind = text.partition("://")
+        scheme = scheme.lower()
+        found = _BEHIND_SCHEME.fullmatch(behind) if scheme in {"https", "http"} else None
+        if found is None:
+            return None
+        said, port, path, query = found.groups()
+        host = _host(said)
+        if not host or (port and int(port) > 65535):
+            return None
+        return cls(f"{scheme}://{behind}", scheme == "https", host, path or "", query or "")
 
     @property
     def without_scheme(self) -> str:

@@ -102,6 +102,8 @@ def read_links(raw_links: Any, raw_providers: Any, *, ref: TitleRef, table: Prov
         table: the providers known by name.
         region: ISO 3166-1 alpha-2, for what nothing else gives a region to (see the module).
     """
+    if not raw_providers and isinstance(raw_links, list) and all(isinstance(item, str) for item in raw_links):
+        return _bare_links(raw_links, table, region)
     statements = [*_statements(raw_links, table), *_statements(raw_providers, table)]
     listed = _listed(statements, table, region)
     found: dict[_Place, dict[str, OttLink]] = {}
@@ -109,15 +111,30 @@ def read_links(raw_links: Any, raw_providers: Any, *, ref: TitleRef, table: Prov
         if said.address is None:
             continue
         for place, complete in _placed(said, said.address, table, listed, region):
-            link = _link(complete, place.region, said.address.text)
+            link = _link(complete.provider, place.region, said.address.text, complete)
             known = found.setdefault(place, {})
             double = known.get(said.address.without_scheme)
             known[said.address.without_scheme] = _one_of_two(double, link) if double else link
     for place, row in listed.items():
-        page = _link(row, place.region, row.page or watch_page(ref, place.region))
+        page = _link(row.provider, place.region, row.page or watch_page(ref, place.region), row)
         known = found.setdefault(place, {})
         if all(_TYPE_RANK[page.type] < _TYPE_RANK[link.type] for link in known.values()):
             known[page.link] = page
+    return tuple(link for known in found.values() for link in known.values())
+
+
+def _bare_links(raw_links: list[str], table: ProviderTable, region: str) -> tuple[OttLink, ...]:
+    """Read bare addresses with no provider rows beside them: most titles have no more, and there is nothing to weigh."""
+    found: dict[tuple[str, _ProviderKey], dict[str, OttLink]] = {}
+    for raw in raw_links:
+        if (address := _address(raw, table)) is None:
+            continue
+        where = table.region_of(address) or region
+        provider = table.by_host(address.host)
+        link = _link(provider, where, address.text)
+        known = found.setdefault((where, provider.id if provider else f"host:{address.host}"), {})
+        double = known.get(address.without_scheme)
+        known[address.without_scheme] = _one_of_two(double, link) if double else link
     return tuple(link for known in found.values() for link in known.values())
 
 
@@ -277,9 +294,11 @@ def _placed(
         yield place, complete.with_gaps_filled(listed[place]) if place in listed else complete
 
 
-def _link(said: _Statement, region: str, address: str) -> OttLink:
+_NOTHING_SAID = _Statement()
+
+
+def _link(provider: Provider | None, region: str, address: str, said: _Statement = _NOTHING_SAID) -> OttLink:
     """Make the link; what nobody stated comes from the table."""
-    provider = said.provider
     return OttLink(
         provider_name=said.name or (provider.name if provider else UNKNOWN_PROVIDER),
         provider_id=said.number or (provider.id_in(region) if provider else 0),

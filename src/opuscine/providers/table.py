@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -16,6 +17,7 @@ from opuscine.packaged import packaged_file
 from opuscine.providers.address import Address
 
 _MAX_REDIRECTORS = 2  # in a chain
+_KEPT_HOSTS = 1_024
 
 
 def region_code(value: object) -> str:
@@ -77,6 +79,8 @@ class Provider:
 
     def id_in(self, region: str) -> int:
         """Return the number that TMDB uses for this service in a region."""
+        if not self.regional_ids:
+            return self.id
         return next((number for where, number in self.regional_ids if where == region), self.id)
 
 
@@ -110,6 +114,9 @@ class ProviderTable:
             for name in (*provider.mentions, *provider.word_mentions):
                 self._by_name.setdefault(_name_key(name), provider)
         self._mention, self._mentioned = _mention_pattern(self.providers)
+        # Addresses are many, their hosts few.
+        self._entries = lru_cache(maxsize=_KEPT_HOSTS)(self._find_entries)
+        self._redirect = lru_cache(maxsize=_KEPT_HOSTS)(self._find_redirect)
 
     @classmethod
     def load(cls) -> ProviderTable:
@@ -141,7 +148,8 @@ class ProviderTable:
 
     def by_host(self, host: str) -> Provider | None:
         """Return the provider whose host this is; of two that share it, the one shown first."""
-        return next(iter(self.all_by_host(host)), None)
+        entries = self._entries(host)
+        return entries[0][0] if entries else None
 
     def all_by_host(self, host: str) -> tuple[Provider, ...]:
         """Return every provider at a host: Apple's subscription and its store live at one."""
@@ -167,7 +175,7 @@ class ProviderTable:
         A redirector that carries nothing is returned as it is; one whose carried address must not be handed out gives None.
         """
         for _ in range(_MAX_REDIRECTORS + 1):
-            parameter = next((self._redirectors[host] for host in _parents(address.host) if host in self._redirectors), None)
+            parameter = self._redirect(address.host)
             carried = address.parameter(parameter) if parameter else ""
             if not carried:
                 return address
@@ -188,11 +196,14 @@ class ProviderTable:
         found = (self._mentioned[_unspaced(match[0])] for match in self._mention.finditer(folded))
         return tuple(dict.fromkeys(found))
 
-    def _entries(self, host: str) -> list[tuple[Provider, ProviderHost]]:
+    def _find_entries(self, host: str) -> list[tuple[Provider, ProviderHost]]:
         for name in _parents(host.lower()):
             if name in self._at_host:
                 return self._at_host[name]
         return []
+
+    def _find_redirect(self, host: str) -> str | None:
+        return next((self._redirectors[name] for name in _parents(host) if name in self._redirectors), None)
 
 
 def _parents(host: str) -> Iterable[str]:
