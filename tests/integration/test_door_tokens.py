@@ -16,8 +16,8 @@ from support.jwks_server import JwksServer
 from support.service import running
 from support.tokens import AUDIENCE, ISSUER, SECRET, assembled, claims, ec_key, jwk_of, public_pem, rsa_key, signed
 
-NOW = int(time.time())
-CLAIMS = json.dumps(claims(iat=NOW - 10, exp=NOW + 3000)).encode()
+NOW = int(time.time())  # when the tests were collected, perhaps long ago
+CLAIMS = json.dumps(claims(iat=NOW - 10, exp=NOW + 86_400)).encode()
 PEM = public_pem(rsa_key())
 RS: dict[str, Any] = {"key": rsa_key(), "algorithm": "RS256", "kid": "rsa-1"}
 ES: dict[str, Any] = {"key": ec_key(), "algorithm": "ES256", "kid": "ec-1"}
@@ -28,29 +28,29 @@ WAYS: dict[str, dict[str, Any]] = {
     "RS256": {**JWT, "auth_jwt_algorithm": "RS256", "auth_jwt_key": PEM},
     "JWKS": {"auth_jwt_issuer": ISSUER, "auth_jwt_audience": AUDIENCE},
 }
-HONEST = {"HS256": token(), "RS256": token(key=rsa_key(), algorithm="RS256"), "JWKS": token(**RS)}
+GOOD: dict[str, dict[str, Any]] = {"HS256": {}, "RS256": {"key": rsa_key(), "algorithm": "RS256"}, "JWKS": RS}
 
 
 def confused(way: str) -> dict[str, str]:
     """Return every token that a verifier set up in this way might be led to believe."""
-    good: dict[str, Any] = {"HS256": {}, "RS256": {"key": rsa_key(), "algorithm": "RS256"}, "JWKS": RS}[way]
+    good = GOOD[way]
     kid = good.get("kid")
     header = {"typ": "JWT"} | ({"kid": kid} if kid else {})
     return {
-        "none": signed(claims(exp=NOW + 3000), "", "none", kid=kid),
+        "none": signed(claims(exp=NOW + 86_400), "", "none", kid=kid),
         "None in other letters": assembled({**header, "alg": "nOnE"}, CLAIMS, secret=b"").rpartition(".")[0] + ".",
         "HS256 with the public key as secret": assembled({**header, "alg": "HS256"}, CLAIMS, secret=PEM.encode()),
         "HS256 with the public key, stripped": assembled({**header, "alg": "HS256"}, CLAIMS, secret=PEM.strip().encode()),
         "RS256 in the header, an HMAC behind it": assembled({**header, "alg": "RS256"}, CLAIMS, secret=PEM.encode()),
         "another key": token(**{**good, "key": rsa_key("second"), "algorithm": "RS256"}),
-        "its own key in its header": signed(claims(exp=NOW + 3000), rsa_key("second"), "RS256", kid=kid, jwk=jwk_of(rsa_key("second"))),
+        "its own key in its header": signed(claims(exp=NOW + 86_400), rsa_key("second"), "RS256", kid=kid, jwk=jwk_of(rsa_key("second"))),
         "another audience": token(**good, aud="others"),
         "no audience": token(**good, aud=None),
         "another issuer": token(**good, iss=ISSUER + ".evil.example"),
         "no issuer": token(**good, iss=None),
         "expired": token(**good, exp=NOW - 60),
         "no exp": token(**good, exp=None),
-        "not yet valid": token(**good, nbf=NOW + 3000),
+        "not yet valid": token(**good, nbf=NOW + 86_400),
         "no sub": token(**good, sub=None),
         "no signature": token(**good).rpartition(".")[0] + ".",
         "two parts": token(**good).rpartition(".")[0],
@@ -73,7 +73,7 @@ def confused_key_ids() -> dict[str, str]:
     }
     return {f"kid: {name}": token(key=rsa_key(), algorithm="RS256", kid=kid) for name, kid in kids.items()} | {
         "kid: /dev/null, signed with nothing": assembled({"alg": "HS256", "kid": "/dev/null"}, CLAIMS, secret=b""),
-        "jku": signed(claims(exp=NOW + 3000), rsa_key("second"), "RS256", kid="rsa-1", jku="http://127.0.0.1:9/keys.json"),
+        "jku": signed(claims(exp=NOW + 86_400), rsa_key("second"), "RS256", kid="rsa-1", jku="http://127.0.0.1:9/keys.json"),
     }
 
 
@@ -96,7 +96,7 @@ async def test_a_confused_token_is_401_in_the_same_words(compiled: Path, issuer:
                 assert response.headers["WWW-Authenticate"] == 'Bearer realm="opuscine"'
                 said.add(await response.text())
         assert len(said) == 1
-        await service.get(OTT, headers=bearer(HONEST[way]))
+        await service.get(OTT, headers=bearer(token(**GOOD[way])))
         assert issuer.fetches <= fetches + 1  # made-up key ids do not make us flood the issuer
         assert set(issuer.paths) <= {"/keys.json"}
 

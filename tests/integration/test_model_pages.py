@@ -69,19 +69,6 @@ async def test_pages_asked_for_at_once_do_not_mix(service: Service, llm: LlmServ
     assert [await page(service, number) for number in (1, 2, 3, 4)] == [films_of(number) for number in (1, 2, 3, 4)]
 
 
-async def test_a_thousand_who_wish_the_same_at_once_cost_one_call(service: Service, llm: LlmServer) -> None:
-    llm.answer = slow(0.3, paging)
-    calls = [asyncio.create_task(page(service, 1)) for _ in range(300)]
-    async with asyncio.timeout(10):
-        while not llm.in_flight:
-            await asyncio.sleep(0.01)
-    for call in calls[:50]:
-        call.cancel()
-    answers = await asyncio.gather(*calls[50:])
-    assert answers == [films_of(1)] * 250
-    assert len(llm.requests) == 1
-
-
 async def test_others_are_not_kept_waiting_by_one_in_a_hurry(service: Service, llm: LlmServer) -> None:
     """The first caller has 0.2 s; another joins its call, which goes on when the first has left."""
     llm.answer = slow(0.6, paging)

@@ -30,7 +30,7 @@ async def test_each_part_is_shown_after_traffic_for_each(compiled: Path, tmp_pat
                 await service.recommend()
                 async with asyncio.timeout(20):
                     stats = await service.get("/admin/stats")
-                    while any(upstream["up"] is None for upstream in stats["upstreams"].values()):
+                    while not all(upstream["up"] for upstream in stats["upstreams"].values()):
                         await asyncio.sleep(0.02)
                         stats = await service.get("/admin/stats")
     StatsAnswer.model_validate(stats)

@@ -64,7 +64,7 @@ async def test_what_failed_is_marked_and_foreign_addresses_are_not_kept(compiled
         running(compiled, llm_server_url=llm.url, otel_exporter_otlp_endpoint=collector.url, fallback="off") as service,
     ):
         llm.answer = drop()
-        await service.recommend("영화", status=502, headers={**SAMPLED, "X-Request-Timeout-Ms": "300"})
+        await service.recommend("영화", status=502, headers=SAMPLED)
         await service.get("/geheim?token=geheim", status=404, headers=SAMPLED)
         failed = await collector.named("POST /api/movies/recommend", "POST /movie-recommend", "GET")
     assert failed["POST /api/movies/recommend"].failed
