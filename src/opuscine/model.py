@@ -74,7 +74,7 @@ class OttLink:
 class Suggestion:
     """One item of a model's reply, as read and not yet believed.
 
-    Nobody changes it; that is not enforced, since enforcing takes 2 of the 3 µs that it then takes to make one (measured).
+    Nobody changes it; that is not enforced, since one is then made in 1.8 µs instead of 0.4 (measured).
     """
 
     title: str

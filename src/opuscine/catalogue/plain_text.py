@@ -84,7 +84,7 @@ def plain_text(text: str, limit: int) -> str:
     the limit and a little.
     """
     if len(text) <= limit and _PLAIN.fullmatch(text) and _ADDRESS_BEGINS.search(text) is None:
-        return text  # 1 µs instead of 9 (measured)
+        return text  # 1 µs instead of 6 (measured)
     reach = 8 * max(limit, 0) + 1000
     if len(text) > reach:
         read = text[:reach]

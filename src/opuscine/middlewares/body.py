@@ -69,7 +69,7 @@ async def read_body(request: web.Request, *, limit_bytes: int) -> bytes:
         ProblemError: `body_timeout` when it does not arrive in time, `body_too_large` beyond the limit, `malformed_request` for
             an empty body.
     """
-    if request.content.is_eof():  # it came with its head, as small ones do: 2 µs instead of 6 (measured)
+    if request.content.is_eof():  # it came with its head, as small ones do, so that nothing is waited for
         whole = request.content.read_nowait()
         if 0 < len(whole) <= limit_bytes:
             return whole

@@ -102,7 +102,7 @@ def timing(
 class KnownLabels:
     """Give method, route, status and outcome of requests.
 
-    Those of our own routes are few and made once: 0.3 µs instead of 1.5 (measured).
+    Those of our own routes are few and made once.
     """
 
     def __init__(self) -> None:

@@ -172,7 +172,7 @@ def _text(value: Any) -> str:
 
 def _storable(text: str) -> str:
     """Replace what no UTF-8 text can hold (lone surrogates, which ujson lets pass) and the NUL that some stores cut at."""
-    if text.isprintable():  # neither of them is: 0.1 µs instead of 0.6 (measured)
+    if text.isprintable():  # neither of them is: 0.1 µs instead of 0.3 (measured)
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", " ")
 
