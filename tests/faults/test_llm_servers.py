@@ -125,7 +125,7 @@ async def test_a_storm_of_failures_is_not_multiplied_by_repetitions(pair: list[L
     "Overload",
     "More callers ask than the LLM server takes at once",
     caller_gets="200: the model's films for as many as it takes, the others from the catalogue, `degraded_reason: overloaded`",
-    within="120 ms of waiting for a place, and the time of the answer",
+    within="100 ms of waiting for a place, and the time of the answer",
     told_by="`/admin/stats` ▸ `llm.calls`: `limit`, `in_flight`, `waiting`, `refused`; `recommend.fallbacks.overloaded`",
 )
 async def test_more_callers_than_the_server_takes_get_films_from_the_catalogue(compiled: Path) -> None:

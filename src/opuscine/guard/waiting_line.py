@@ -25,7 +25,7 @@ class WaitingLine(Generic[T]):
     """
 
     def __init__(
-        self, take: Callable[[], T | None], give_back: Callable[[T], None], *, longest: Callable[[], int], wait_s: float = 0.12
+        self, take: Callable[[], T | None], give_back: Callable[[T], None], *, longest: Callable[[], int], wait_s: float = 0.1
     ) -> None:
         """Start with nobody waiting. `give_back` gets a place whose caller has left; what `take` raises, its caller gets."""
         self._take = take

@@ -26,7 +26,7 @@ from opuscine.model import DegradedReason, Suggestion
 from opuscine.settings import LlmSettings
 from opuscine.telemetry.upstream_calls import UpstreamCalls
 
-QUEUE_S = 0.12  # how long a caller waits for a place at a server
+QUEUE_S = 0.1  # how long a caller waits for a place at a server
 PATIENCE = 3  # times its usual time that a server is given where another could answer instead
 
 log = structlog.get_logger("opuscine.llm")
