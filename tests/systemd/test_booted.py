@@ -152,6 +152,23 @@ def test_the_probe_passes(machine: Machine) -> None:
     assert machine.property("opuscine-smoke.timer", "ActiveState") == "active"
 
 
+def test_the_metrics_of_all_workers_are_seen_at_any_whichever_of_them_restarts(machine: Machine) -> None:
+    """Each has the number of its unit, and the folder in which they meet is there again after all of them had stopped."""
+    made = ("opuscine", "keys", "new", "prometheus", "--scopes=metrics", "--file=/etc/opuscine/keys")
+    header = f"X-Api-Key: {machine.run(*made).strip()}"
+
+    def both() -> bool:
+        return sorted(re.findall(r'^opuscine_worker_up\{worker="(\d+)"\} 1\.0$', ask(machine, "/metrics", "-H", header), re.MULTILINE)) == [
+            "1",
+            "2",
+        ]
+
+    until(both, "both workers on one page")
+    for restarted in (WORKERS[0], WORKERS[1], "opuscine.target"):
+        machine.run("systemctl", "restart", restarted)
+        until(both, f"both workers on one page after a restart of {restarted}")
+
+
 def test_the_workers_are_shut_in(machine: Machine) -> None:
     """They run as another user than root, without capabilities or a way to get any, behind a filter of system calls."""
     process = machine.property(WORKERS[0], "MainPID")
