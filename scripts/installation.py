@@ -366,6 +366,8 @@ class Installation:
         command = self.machine.path("/usr/local/bin/opuscine")
         if command.is_symlink() and str(command.readlink()).startswith(f"{self.prefix}/"):
             self.machine.remove("/usr/local/bin/opuscine")
+        for place in ("/run/opuscine", "/run/private/opuscine"):  # which the workers' stop leaves there for the next one
+            self.machine.remove(place)
         self.machine.remove(self.prefix)
         if purge:
             for name in UNITS:
