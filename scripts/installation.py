@@ -23,6 +23,7 @@ SOURCE = Path(__file__).resolve().parents[1]
 PREFIX = Path("/opt/opuscine")
 GROUP = "opuscine-keys"
 ENVIRONMENT = "production.env"
+PACKAGES = Path("/etc/opuscine/packages.txt")  # what the operator wants beside the service: plugins, extras
 # What a release is made of, and is told apart by.
 INGREDIENTS = ("src", "data", "tests/contract", "deploy", "docs", "scripts/smoke.py", "requirements.lock", "pyproject.toml", "README.md")
 KEPT = ("deploy", "docs", "scripts/smoke.py")
@@ -189,6 +190,8 @@ class Installation:
         ]
         self.machine.run([*pip, "--require-hashes", "--requirement", SOURCE / "requirements.lock"])
         self.machine.run([*pip, "--no-build-isolation", SOURCE])
+        if self.machine.path(PACKAGES).is_file():
+            self.machine.run([*(word for word in pip if word != "--no-deps"), "--requirement", self.machine.path(PACKAGES)])
         self.machine.say(f"copy {', '.join(KEPT)} to {release}")
         if not self.machine.dry_run:
             for kept in KEPT:
@@ -204,11 +207,13 @@ class Installation:
         return str(version)
 
     def digest(self) -> str:
-        """Return what tells this release from others: all that it is made of, and the Python that runs it."""
+        """Return what tells this release from others: all that it is made of, the operator's packages, and the Python that runs it."""
         told = hashlib.sha256(subprocess.run([self.python, "-I", "-VV"], check=True, capture_output=True).stdout)
         for path in ingredients():
             told.update(f"{path.relative_to(SOURCE)}\0{path.stat().st_size}\0".encode())
             told.update(path.read_bytes())
+        if (packages := self.machine.path(PACKAGES)).is_file():
+            told.update(packages.read_bytes())
         return told.hexdigest()[:10]
 
     def forget_releases(self, current: Path) -> None:
@@ -361,6 +366,8 @@ class Installation:
         command = self.machine.path("/usr/local/bin/opuscine")
         if command.is_symlink() and str(command.readlink()).startswith(f"{self.prefix}/"):
             self.machine.remove("/usr/local/bin/opuscine")
+        for place in ("/run/opuscine", "/run/private/opuscine"):  # which the workers' stop leaves there for the next one
+            self.machine.remove(place)
         self.machine.remove(self.prefix)
         if purge:
             for name in UNITS:

@@ -129,7 +129,9 @@ def create_app(
     app[LIFECYCLE] = Lifecycle()
     app[MEASURES] = Measures()
     registered = CollectorRegistry()  # for plugins
-    app[METRICS_PAGE] = MetricsPage(lambda: families(app), [ProcessCollector(registry=None), registered], folder=settings.metrics_folder)
+    app[METRICS_PAGE] = MetricsPage(
+        lambda: families(app), [ProcessCollector(registry=None), registered], folder=settings.metrics_folder, number=settings.worker
+    )
     app[UTC_NOW] = utc_now
     app[CONNECTIONS] = open_connections(settings.server)
     app[OPENAPI] = dumps(document(OPERATIONS))

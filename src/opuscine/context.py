@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from opuscine.contract import SERVER
 from opuscine.guard.deadline import Deadline
 from opuscine.identity.caller import NOBODY, Caller
 from opuscine.recommend.wish import RequestScope
@@ -33,7 +34,7 @@ class RequestContext:
 
     def answer_headers(self) -> dict[str, str]:
         """Return the headers that every answer carries."""
-        return {"X-Request-Id": self.request_id, **self.headers}
+        return {"X-Request-Id": self.request_id, "Server": SERVER, **self.headers}
 
     def upstream_headers(self) -> dict[str, str]:
         """Return the headers that continue this request's identity and trace in a call to an upstream."""

@@ -25,6 +25,7 @@ ANSWER_LIMIT_BYTES = 262_144  # WebClient's default buffer: a larger answer fail
 OVERVIEW_CHARS = 500
 LARGEST_ID = 2**63 - 1
 BATCH_IDS = 100
+SERVER = "OpusCine"  # the header of that name; aiohttp's own names its version and Python's
 ATTRIBUTION = ["TMDB (https://www.themoviedb.org)", "JustWatch (https://www.justwatch.com)"]
 NO_LINKS = "현재 이 작품을 시청할 수 있는 OTT 정보를 찾지 못했습니다."
 

@@ -285,6 +285,15 @@ async def test_a_stream_that_breaks_off_keeps_its_films_and_offers_to_try_again(
     assert await visitor.page.locator("#problem").is_hidden()
 
 
+async def test_a_service_that_is_being_stopped_is_not_taken_for_one_out_of_reach(visitor: Visitor) -> None:
+    await visitor.open()
+    await visitor.answer_with([("error", {"status": 503, "code": "unavailable", "request_id": "abc-1"})])
+    await visitor.wish(WISH)
+    told = await visitor.text("#problem")
+    assert "지금은 답할 수 없습니다" in told
+    assert "abc-1" in told
+
+
 async def test_a_key_is_asked_for_and_kept_for_this_tab_only(browser: Browser, compiled: Path, tmp_path: Path) -> None:
     keys = Keys.of(tmp_path, backend="read recommend")
     async with (

@@ -99,6 +99,21 @@ def test_the_workers_are_one_user_with_one_cache_and_each_has_its_number() -> No
     assert "worker" in Settings.model_fields
 
 
+def test_the_workers_share_a_folder_at_run_time_which_outlives_any_of_them() -> None:
+    """Without it, the first worker to stop would take away the sockets by which all others are seen on `/metrics`."""
+    names = ("RuntimeDirectory", "RuntimeDirectoryMode", "RuntimeDirectoryPreserve")
+    assert tuple(map(directive, names)) == ("opuscine", "0700", "yes")
+
+
+@pytest.mark.parametrize("file", ["docs/deploy.md", "docs/operations.md", "deploy/prometheus/alerts.yml", "deploy/env/production.env"])
+def test_every_unit_that_an_operator_is_told_of_is_there(file: str) -> None:
+    text = (REPOSITORY / file).read_text(encoding="utf-8")
+    named = set(re.findall(r"systemctl [a-z-]+ '?(opuscine[\w@*.-]*[\w*@])", text))
+    assert named
+    whole = {re.sub(r"@[\dN*]?(\.service)?$", "@.service", name) for name in named}
+    assert whole <= {path.name for path in UNITS.iterdir()}
+
+
 def test_a_reload_may_lower_the_priority_of_its_compile() -> None:
     """`@resources` is forbidden, and `setpriority` with it, unless it is allowed again after that."""
     filters = directives("SystemCallFilter")

@@ -47,6 +47,7 @@ async def test_a_broken_request_gets_a_problem_and_the_end_of_its_connection(ser
     assert (status, problem["status"]) == (expected, expected)
     assert headers["content-type"].startswith("application/problem+json")
     assert headers["x-request-id"] == problem["request_id"]
+    assert headers["server"] == "OpusCine"
     assert b"secret" not in body
     assert b"bytearray" not in body
 

@@ -294,7 +294,7 @@ async def test_workers_of_one_parent_are_shown_together_without_a_setting(tmp_pa
 
             async def both() -> bool:
                 page = await scrape(caller, url)
-                if page.labels("worker") != {"0", "1"} or page.value("opuscine_worker_up") != 2:
+                if page.labels("worker") != {"1", "2"} or page.value("opuscine_worker_up") != 2:
                     return False
                 return page.value("http_server_requests_seconds_count", uri="/api/movies/{id}/ott") == 20
 

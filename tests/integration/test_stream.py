@@ -37,6 +37,7 @@ async def stream(service: Service, message: str, **fields: Any) -> Events:
         assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert response.headers["X-Accel-Buffering"] == "no"
         assert response.headers["X-Request-Id"] == "stream-1"
+        assert response.headers["Server"] == "OpusCine"
         return [event async for event in events_of(response)]
 
 

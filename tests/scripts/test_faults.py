@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from opuscine.metrics import FIGURES
 from support.fault_wall import Entry, Fault, IncompleteFaultError, fault, page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +40,14 @@ def test_the_page_is_what_the_tests_say_and_every_test_carries_a_fault() -> None
 def test_an_entry_that_leaves_its_reader_alone_is_refused(changed: dict[str, str], complaint: str) -> None:
     with pytest.raises(IncompleteFaultError, match=complaint):
         fault("LLM", "It is silent", **{**SILENT, **changed})
+
+
+def test_the_metrics_and_alerts_that_tell_of_a_fault_are_there() -> None:
+    page_text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    alerts = re.findall(r"- alert: (\w+)", (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text(encoding="utf-8"))
+    named = set(re.findall(r"\b(?:opuscine_[a-z_]+|OpusCine[A-Z]\w+)", page_text))
+    assert named
+    assert named <= {figure.name for figure in FIGURES} | {"opuscine_worker_up", *alerts}
 
 
 def test_a_part_that_the_page_does_not_have_is_refused() -> None:

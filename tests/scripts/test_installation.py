@@ -84,6 +84,20 @@ def test_it_installs_once_and_a_second_run_has_nothing_to_do(root: Path) -> None
     assert tree(root) == installed
 
 
+def test_packages_that_the_operator_wants_beside_it_go_into_each_release(root: Path) -> None:
+    """They make a release of their own, so that a changed list counts at the next run, and an upgrade does not lose them."""
+    before = script("install", "--dry-run", "--root", root).stdout
+    wanted = root / "etc/opuscine/packages.txt"
+    wanted.parent.mkdir()
+    wanted.write_text("opuscine[otel]\n")
+    told = script("install", "--dry-run", "--root", root).stdout
+    (install,) = (line for line in told.splitlines() if line.endswith(f"--requirement {wanted}"))
+    assert "--no-deps" not in install
+    link = "would link /opt/opuscine/current to "
+    first, second = (text.partition(link)[2].partition("\n")[0] for text in (before, told))
+    assert first != second
+
+
 def test_fewer_workers_can_be_asked_for_later(root: Path) -> None:
     assert script("install", "--root", root, "--workers=3").returncode == 0
     assert script("install", "--root", root, "--workers=1").returncode == 0

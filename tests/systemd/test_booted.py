@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,14 @@ def plugin(context):
         return await handler(request)
     return middleware
 """
+PLUGIN = {
+    "freezer.py": FREEZER,
+    "freezer-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: freezer\nVersion: 1\n",
+    "freezer-1.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    "freezer-1.dist-info/entry_points.txt": "[opuscine.middlewares]\nfreezer = freezer:plugin\n",
+    "freezer-1.dist-info/RECORD": "",
+}
+PACKAGES = "/etc/opuscine/packages.txt"
 SETTINGS = {
     "MOVIES_DATA_FILE": MOVIES,
     "RATE_LIMIT_READ": "off",
@@ -61,6 +70,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     wheels = folder / "wheels"
     wheels.mkdir()
     download_wheels(wheels)
+    with zipfile.ZipFile(wheels / "freezer-1-py3-none-any.whl", "w") as wheel:
+        for name, text in PLUGIN.items():
+            wheel.writestr(name, text)
     with booted(folder, wheels) as started:
         yield started
 
@@ -126,15 +138,13 @@ def test_installing_ends_with_an_answer(machine: Machine) -> None:
     machine.write(MOVIES, catalogue("기생충"))
     assert "nothing was changed" in install(machine, "--workers=2", "--dry-run")
     assert machine.run("ls", "/etc/systemd/system", "/opt").count("opuscine") == 0
+    machine.run("mkdir", "/etc/opuscine")
+    machine.write(PACKAGES, "freezer\n")
     install(machine, "--workers=2", "--no-start")
     settings = machine.run("cat", "/etc/opuscine/production.env")
     for name, value in SETTINGS.items():
         settings = re.sub(rf"^#?{name}=.*$", "", settings, flags=re.MULTILINE) + f"\n{name}={value}"
     machine.write("/etc/opuscine/production.env", settings + "\n")
-    (site,) = machine.run("sh", "-c", "echo /opt/opuscine/current/venv/lib/python3*/site-packages").split()
-    machine.write(f"{site}/freezer.py", FREEZER)
-    machine.write(f"{site}/freezer-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: freezer\nVersion: 1\n")
-    machine.write(f"{site}/freezer-1.dist-info/entry_points.txt", "[opuscine.middlewares]\nfreezer = freezer:plugin\n")
     install(machine)
     assert "UP" in ask(machine, "/health/readiness")
     assert [machine.property(unit, "ActiveState") for unit in WORKERS] == ["active"] * 2
@@ -150,6 +160,23 @@ def test_the_probe_passes(machine: Machine) -> None:
     machine.run("systemctl", "start", "opuscine-smoke.service")
     assert "5 of 5 probes passed" in machine.journal("--unit=opuscine-smoke.service")
     assert machine.property("opuscine-smoke.timer", "ActiveState") == "active"
+
+
+def test_the_metrics_of_all_workers_are_seen_at_any_whichever_of_them_restarts(machine: Machine) -> None:
+    """Each has the number of its unit, and the folder in which they meet is there again after all of them had stopped."""
+    made = ("opuscine", "keys", "new", "prometheus", "--scopes=metrics", "--file=/etc/opuscine/keys")
+    header = f"X-Api-Key: {machine.run(*made).strip()}"
+
+    def both() -> bool:
+        return sorted(re.findall(r'^opuscine_worker_up\{worker="(\d+)"\} 1\.0$', ask(machine, "/metrics", "-H", header), re.MULTILINE)) == [
+            "1",
+            "2",
+        ]
+
+    until(both, "both workers on one page")
+    for restarted in (WORKERS[0], WORKERS[1], "opuscine.target"):
+        machine.run("systemctl", "restart", restarted)
+        until(both, f"both workers on one page after a restart of {restarted}")
 
 
 def test_the_workers_are_shut_in(machine: Machine) -> None:
@@ -233,6 +260,22 @@ def test_a_reload_serves_the_new_catalogue_and_loses_no_request(machine: Machine
     assert [machine.property(unit, "MainPID") for unit in WORKERS] == before
 
 
+def test_an_upgrade_replaces_the_workers_one_by_one_and_loses_no_request(machine: Machine, key: str) -> None:
+    """The new release has the operator's packages again, the one before it stays to go back to, and the probe goes on."""
+    before, processes = machine.run("readlink", "/opt/opuscine/current"), [machine.property(unit, "MainPID") for unit in WORKERS]
+    machine.write(PACKAGES, "# another list is another release\nfreezer\n")
+    with under_load(machine, key, rate=100, requests=20_000) as report:
+        install(machine)
+        told = report()
+    assert told["failed"] == {}, told
+    assert told["answered"] > 200
+    assert all(is_replaced(machine, unit, process) for unit, process in zip(WORKERS, processes, strict=True))
+    assert machine.run("readlink", "/opt/opuscine/current") != before
+    assert len(machine.run("ls", "/opt/opuscine/releases").split()) == 2
+    machine.run("systemctl", "start", "opuscine-smoke.service")  # fails if a probe does
+    assert machine.property("opuscine-smoke.timer", "NextElapseUSecMonotonic") not in {"", "infinity"}
+
+
 def test_a_wrong_setting_neither_burns_the_processor_nor_takes_the_socket_down(machine: Machine, key: str) -> None:
     """A worker that ends with an error waits five seconds, for ever again; the other one serves."""
     machine.write("/run/systemd/system/opuscine@1.service.d/wrong.conf", "[Service]\nEnvironment=LLM_MAX_TOKENS=soon\n")
@@ -254,6 +297,13 @@ def test_uninstalling_leaves_the_settings_and_with_purge_nothing(machine: Machin
     assert machine.run("ls", "/opt", "/etc/systemd/system", "/usr/local/bin").count("opuscine") == 0
     assert "production.env" in machine.run("ls", "/etc/opuscine")
     machine.run(f"{SOURCE}/scripts/uninstall", "--purge")
-    assert machine.run("sh", "-c", "ls -d /etc/opuscine /var/lib/opuscine /var/cache/private/opuscine 2>/dev/null || true") == ""
+    assert (
+        machine.run(
+            "sh",
+            "-c",
+            "ls -d /etc/opuscine /var/lib/opuscine /var/cache/private/opuscine /run/opuscine /run/private/opuscine 2>/dev/null || true",
+        )
+        == ""
+    )
     assert "opuscine" not in machine.run("cat", "/etc/group")
     assert machine.run(f"{SOURCE}/scripts/uninstall").splitlines() == ["nothing to do"]

@@ -25,11 +25,11 @@ def folder() -> Iterator[Path]:
         yield Path(name) / "metrics"
 
 
-def worker(folder: Path | None, name: str = "x", *, answer_s: float = 10.0) -> Workers:
+def worker(folder: Path | None, name: str = "x", *, number: int | None = None, answer_s: float = 10.0) -> Workers:
     async def page(form: Form) -> str:
         return f"# HELP {name} of {form}\n"
 
-    return Workers(folder, page, answer_s=answer_s)
+    return Workers(folder, page, number=number, answer_s=answer_s)
 
 
 async def test_each_sees_the_pages_of_the_others_in_the_form_asked_for(folder: Path) -> None:
@@ -37,6 +37,17 @@ async def test_each_sees_the_pages_of_the_others_in_the_form_asked_for(folder: P
         assert [part.name for part in (a, b, c)] == ["0", "1", "2"]
         assert await b.pages_of_others("text") == {"0": "# HELP a of text\n", "2": "# HELP c of text\n"}
         assert await c.pages_of_others("openmetrics") == {"0": "# HELP a of openmetrics\n", "1": "# HELP b of openmetrics\n"}
+
+
+async def test_a_worker_has_the_number_that_its_log_lines_have_unless_another_holds_it(folder: Path) -> None:
+    async with worker(folder, number=2) as second, worker(folder, number=1) as first:
+        assert [part.name for part in (first, second)] == ["1", "2"]
+        async with worker(folder, number=2) as successor, worker(folder, number=9999) as far:
+            assert [part.name for part in (successor, far)] == ["0", "3"]
+
+
+def test_there_is_room_for_as_many_workers_as_may_be_and_their_successors() -> None:
+    assert MOST_WORKERS >= 2 * 256
 
 
 async def test_without_a_folder_a_process_is_alone() -> None:
@@ -162,5 +173,5 @@ async def test_there_are_no_more_than_so_many_workers(folder: Path) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(MOST_WORKERS):
             await stack.enter_async_context(worker(folder))
-        with pytest.raises(SettingsError, match="all 64 slots"):
+        with pytest.raises(SettingsError, match=f"all {MOST_WORKERS} slots"):
             await worker(folder).__aenter__()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from opuscine.codec import dumps
-from opuscine.contract import ProblemError, show_problem
+from opuscine.contract import SERVER, ProblemError, show_problem
 
 READ_LIMIT_BYTES = 65_536  # what a refused caller may still send while its answer goes out
 LINGER_S = 1.0
@@ -15,7 +15,7 @@ LINGER_S = 1.0
 
 def problem_headers(problem: ProblemError, request_id: str) -> dict[str, str]:
     """Return the headers of an answer that ends its connection."""
-    return {"X-Request-Id": request_id, "Cache-Control": "no-store", "Connection": "close", **problem.headers}
+    return {"X-Request-Id": request_id, "Server": SERVER, "Cache-Control": "no-store", "Connection": "close", **problem.headers}
 
 
 def problem_body(problem: ProblemError, request_id: str) -> bytes:

@@ -567,6 +567,8 @@ async function receive(search) {
     } else if (name === "done") {
       search.rest = data;
       return;
+    } else if (name === "error") {
+      throw new ServiceProblem({ kind: search.fresh > 0 ? "cut" : data.status, requestId: data.request_id, retryAfter: 1 });
     }
   }
   throw new ServiceProblem({ kind: search.fresh > 0 ? "cut" : "offline" }); // it ended without its last event

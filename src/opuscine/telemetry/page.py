@@ -20,11 +20,13 @@ class MetricsPage:
     a thread.
     """
 
-    def __init__(self, families: Callable[[], Sequence[Metric]], collectors: Sequence[Collector], *, folder: Path | None) -> None:
-        """Take what reads the figures, collectors that may be asked in a thread, and the workers' folder."""
+    def __init__(
+        self, families: Callable[[], Sequence[Metric]], collectors: Sequence[Collector], *, folder: Path | None, number: int | None = None
+    ) -> None:
+        """Take what reads the figures, collectors that may be asked in a thread, the workers' folder and this one's number, if any."""
         self._families = families
         self._collectors = tuple(collectors)
-        self._workers = Workers(folder, self.own)
+        self._workers = Workers(folder, self.own, number=number)
         self._writing: dict[Hashable, asyncio.Task[str]] = {}
 
     @property

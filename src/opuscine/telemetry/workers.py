@@ -23,11 +23,11 @@ import structlog
 from opuscine.errors import SettingsError
 from opuscine.telemetry.exposition import CONTENT_TYPES, Form
 
-MOST_WORKERS = 64
+MOST_WORKERS = 512  # twice as many as WORKERS may be: a rolling restart has a worker and its successor
 PAGE_BYTES = 4 * 1024 * 1024  # of one worker; a page has some 200 kB
 ANSWER_S = 0.5  # a worker that takes longer is left out, and said to be
 QUESTION_BYTES = 32
-SOCKET_NAME = re.compile(r"worker-([0-9]{1,2})\.sock")
+SOCKET_NAME = re.compile(r"worker-([0-9]{1,3})\.sock")
 
 PageWriter = Callable[[Form], Awaitable[str]]
 
@@ -37,11 +37,12 @@ log = structlog.get_logger("opuscine.metrics")
 class Workers:
     """Be one of the workers of a folder while entered (`async with`); without a folder, the only one."""
 
-    def __init__(self, folder: Path | None, write_page: PageWriter, *, answer_s: float = ANSWER_S) -> None:
-        """Take the folder, which is made if need be, and what writes this worker's page."""
+    def __init__(self, folder: Path | None, write_page: PageWriter, *, number: int | None = None, answer_s: float = ANSWER_S) -> None:
+        """Take the folder, which is made if need be, what writes this worker's page, and the slot wished for: its number in the log."""
         self._folder = folder
         self._write_page = write_page
         self._answer_s = answer_s
+        self._number = number
         self._slot = 0
         self._lock: int | None = None
         self._directory: int | None = None
@@ -110,7 +111,7 @@ class Workers:
                     raise ValueError("it broke off")
                 return text
         except (OSError, TimeoutError, ValueError) as error:
-            log.info("worker gives no page", worker=slot, cause=type(error).__name__)
+            log.info("worker gives no page", missing=slot, cause=type(error).__name__)
             return None
         finally:
             if writer is not None:
@@ -135,7 +136,8 @@ class Workers:
         return Path(f"/proc/self/fd/{self._directory}/worker-{slot}.sock")
 
     def _take_slot(self, folder: Path) -> tuple[int, int]:
-        for slot in range(MOST_WORKERS):
+        wished = [self._number] if self._number is not None and self._number < MOST_WORKERS else []
+        for slot in [*wished, *range(MOST_WORKERS)]:
             lock = _locked(folder, slot)
             if lock is not None:
                 return slot, lock
