@@ -1,8 +1,9 @@
-"""An LLM server that is quick for sixteen callers and slow for more, and three hundred callers without pause."""
+"""An LLM server that is quick for sixteen callers and slow for more, and three hundred callers who ask every second or so."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from itertools import count
 from pathlib import Path
@@ -17,7 +18,7 @@ from support.scenarios.served import Served, served
 KNEE = 16
 QUICK_S = 0.06
 SLOW_S = 2.0
-PAUSE_S = 1.0  # between a caller's answer and its next question
+PAUSE_S = 1.0  # between a caller's answer and its next question, half as long or half as much again: callers don't march in step
 
 
 async def slowing_model(folder: Path, *, callers: int = 300, for_s: float = 30.0, settle_s: float = 15.0) -> list[Figure]:
@@ -63,12 +64,15 @@ async def _asked(service: Served, llm: LlmServer, *, callers: int, for_s: float,
     replies: list[Reply] = []
     in_flight: list[float] = []
 
+    chance = random.Random(5)
+
     async def call() -> None:
+        await asyncio.sleep(chance.uniform(0, PAUSE_S))
         while time.monotonic() - began < for_s:
             got = await recommend(service, f"서로 다른 영화 {next(numbers)}")
             if got.at - began > settle_s:
                 replies.append(got)
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(PAUSE_S * chance.uniform(0.5, 1.5))
 
     async def watch() -> None:
         while time.monotonic() - began < for_s:
