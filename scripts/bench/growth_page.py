@@ -75,6 +75,7 @@ def page(figures: Mapping[str, Any], verdicts: Sequence[Verdict]) -> str:
         f"    {COMMAND}",
         "",
         f"measures anew and writes this page; `{AGAIN}` only writes it.",
+        *(["", figures["note"]] if "note" in figures else []),
         "",
         "## Budgets",
         "",
