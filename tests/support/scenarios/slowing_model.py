@@ -8,16 +8,13 @@ import time
 from itertools import count
 from pathlib import Path
 
-from aiohttp import web
-
-from support.llm_server import Behaviour, LlmServer, reply
+from support.llm_server import LlmServer
+from support.load import clogging_beyond
 from support.scenarios.figures import Figure, percentile
 from support.scenarios.load import Reply, recommend
 from support.scenarios.served import Served, served
 
 KNEE = 16
-QUICK_S = 0.06
-SLOW_S = 2.0
 PAUSE_S = 1.0  # between a caller's answer and its next question, half as long or half as much again: callers don't march in step
 
 
@@ -25,7 +22,7 @@ async def slowing_model(folder: Path, *, callers: int = 300, for_s: float = 30.0
     """Ask for a while under the limit that the service finds, and under one fixed at the knee; judge what comes once it has settled."""
     settings = {"request_timeout": 10, "cache_ttl": 0}
     async with LlmServer() as llm:
-        llm.answer = slowing(llm)
+        llm.answer = clogging_beyond(llm, KNEE)
         async with served(folder / "fixed", llm_server_url=llm.url, llm_max_concurrent=KNEE, **settings) as service:
             fixed, _ = await _asked(service, llm, callers=callers, for_s=for_s / 2, settle_s=for_s / 6)
         async with served(folder / "adaptive", llm_server_url=llm.url, llm_max_concurrent=64, **settings) as service:
@@ -44,17 +41,6 @@ async def slowing_model(folder: Path, *, callers: int = 300, for_s: float = 30.0
         Figure("p95 of fallbacks", 1000 * percentile(fallbacks, 0.95), "ms", "<=", 200, timed=True),
         Figure("errors in the log", len(complaints), "", "=", 0),
     ]
-
-
-def slowing(llm: LlmServer) -> Behaviour:
-    """Answer quickly as long as no more than sixteen are asking."""
-    good = reply()
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(QUICK_S if llm.in_flight <= KNEE else SLOW_S)
-        return await good(request)
-
-    return answer
 
 
 async def _asked(service: Served, llm: LlmServer, *, callers: int, for_s: float, settle_s: float) -> tuple[list[Reply], list[float]]:
