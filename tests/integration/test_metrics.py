@@ -155,7 +155,9 @@ async def test_ten_thousand_requests_with_random_paths_users_and_keys_make_few_s
         paths += ["/api/movies/popular", "/openapi.json", "/health", f"/api/movies/ott?ids={rng.randrange(10**6)}", "/admin/stats"]
         credentials = rng.choice([keys["backend"], keys["backend"], {"X-Api-Key": f"oc_{word}"}, {"Authorization": f"Bearer {word}"}, {}])
         if rng.random() < 0.1:
-            return "POST", "/api/movies/recommend", {**credentials, "X-Request-Id": word}, {"message": word, "user_id": word}
+            # A request's id is meant to be written; what is confided must not hide behind it.
+            headers = {**credentials, "X-Request-Id": f"request-{rng.randrange(10**9)}"}
+            return "POST", "/api/movies/recommend", headers, {"message": word, "user_id": word}
         return method, rng.choice(paths), {**credentials, "traceparent": word}, None
 
     async with running(compiled, **keys.settings, auth_failures=100_000, log_level="warning") as service:
