@@ -6,7 +6,7 @@ from multidict import CIMultiDict
 
 from opuscine.prepared_answers import LONGEST_TARGET, OVERHEAD_BYTES, PreparedAnswer, PreparedAnswers
 
-ANSWER, OTHER = PreparedAnswer(b"{}", '"a"', CIMultiDict()), PreparedAnswer(b"[]", '"b"', CIMultiDict())
+ANSWER, OTHER = (PreparedAnswer(body, tag, CIMultiDict(), b"", "look-up") for body, tag in ((b"{}", '"a"'), (b"[]", '"b"')))
 
 
 class Catalogue:

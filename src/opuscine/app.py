@@ -21,6 +21,7 @@ from opuscine.connections.expectation import expect_later
 from opuscine.connections.open_connections import OpenConnections
 from opuscine.cors import allow_origins
 from opuscine.errors import SettingsError
+from opuscine.fast_path import FastRoutes, fast_path
 from opuscine.guard.breaker import Breaker
 from opuscine.guard.probe import CachedProbe
 from opuscine.guard.rate_limiter import Rate, RateLimiter, RedisRateLimiter
@@ -35,6 +36,7 @@ from opuscine.keys import (
     AUTHENTICATOR,
     CATALOGUE,
     CONNECTIONS,
+    FAST_PATH,
     LIFECYCLE,
     LLM,
     LLM_PROBES,
@@ -99,6 +101,11 @@ OPERATIONS: tuple[Operation, ...] = (
     *page.OPERATIONS,
     *legacy.OPERATIONS,
 )
+WISHES = {operation.path: operation for operation in OPERATIONS if operation.handler is recommend.recommend}
+FAST_ROUTES = FastRoutes(
+    find={"GET": ott.kept_operation, "POST": lambda app, target: WISHES.get(target) if app[RECOMMENDER].cache.bytes_held else None},
+    handlers={**ott.AT_ONCE, **{operation.operation_id: recommend.answer_at_once for operation in WISHES.values()}},
+)
 # A Redis that hangs costs each request its budget until the breaker opens; it is asked again soon, since asking is cheap.
 REDIS_BUDGET_S = 0.05  # per request, over all its uses
 REDIS_FAILURES = 5
@@ -161,6 +168,7 @@ def create_app(
             route = app.router.add_route(method, operation.path, operation.handler, expect_handler=expect_later)
             routes[route] = operation
     allow_origins(app, settings.cors_origins)
+    app[FAST_PATH] = fast_path(app, app.middlewares, FAST_ROUTES)
     rates = {"read": parse_rate("read", settings.rates.read), "recommend": parse_rate("recommend", settings.rates.recommend)}
     app.cleanup_ctx.append(resources(settings, rates, clock=clock, utc_now=utc_now))
     return app

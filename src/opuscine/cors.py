@@ -6,7 +6,9 @@ from collections.abc import Container, Sequence
 
 import aiohttp_cors
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
+
+from opuscine.fast_path import Exchange
 
 READABLE = ("Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "WWW-Authenticate", "X-Request-Id")
 SENDABLE = (
@@ -30,7 +32,7 @@ def allow_origins(app: web.Application, origins: Sequence[str]) -> None:
     cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(origins, options))
     for route in list(app.router.routes()):
         cors.add(route)
-    app.middlewares.append(unrouted_preflights(origins))
+    app.middlewares.append(UnroutedPreflights(origins))
 
     async def complete(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Vary"] = ", ".join([*response.headers.getall("Vary", []), "Origin"])
@@ -42,28 +44,41 @@ def allow_origins(app: web.Application, origins: Sequence[str]) -> None:
     app.on_response_prepare.append(complete)
 
 
-def unrouted_preflights(origins: Container[str]) -> Middleware:
-    """Make the innermost middleware, which lets pages ask for addresses and methods that are not there.
+class UnroutedPreflights:
+    """The innermost middleware, which lets pages ask for addresses and methods that are not there.
 
     A preflight that fails is a network error to the page, so one that sends a token could not tell a 404 or 405 from an outage.
     """
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    __middleware_version__ = 1
+    not_plain = (hdrs.ORIGIN,)
+
+    def __init__(self, origins: Container[str]) -> None:
+        """Take the origins whose pages may ask."""
+        self._origins = origins
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request, or a preflight that no route answers."""
         try:
             return await handler(request)
         except (web.HTTPForbidden, web.HTTPNotFound) as refusal:
             if request.method != hdrs.METH_OPTIONS:
                 raise
             if is_preflight(request):
-                if granted := leave(request, origins):
+                if granted := granted_to(request, self._origins):
                     return web.Response(headers=granted)
             elif isinstance(refusal, web.HTTPForbidden):  # aiohttp-cors takes every OPTIONS for a preflight
                 methods = {route.method for route in request.match_info.route.resource or ()}
                 raise web.HTTPMethodNotAllowed(request.method, methods - {hdrs.METH_OPTIONS}) from None
             raise
 
-    return middleware
+    def enter(self, _exchange: Exchange) -> bool:
+        """Let pass what no page of another origin sends."""
+        return True
+
+    def leave(self, exchange: Exchange) -> None:
+        """Say that a page of another origin would get other headers."""
+        exchange.lines.append("Vary: Origin\r\n")
 
 
 def is_preflight(request: web.Request) -> bool:
@@ -76,7 +91,7 @@ def is_allowed(origin: str, origins: Container[str]) -> bool:
     return origin != "" and (origin in origins or "*" in origins)
 
 
-def leave(request: web.Request, origins: Container[str]) -> dict[str, str] | None:
+def granted_to(request: web.Request, origins: Container[str]) -> dict[str, str] | None:
     """Return the headers that let a page send what its preflight asks for, or None if it may not (CORS-preflight fetch, step 7)."""
     origin, method = request.headers["Origin"], request.headers["Access-Control-Request-Method"]
     asked = [name.strip() for name in request.headers.get("Access-Control-Request-Headers", "").split(",") if name.strip()]

@@ -12,6 +12,7 @@ from aiohttp import web
 from opuscine.catalogue.service import Catalogue
 from opuscine.connections.open_connections import OpenConnections
 from opuscine.context import RequestContext
+from opuscine.fast_path import FastPath
 from opuscine.guard.breaker import Breaker
 from opuscine.guard.probe import CachedProbe
 from opuscine.guard.rate_limiter import RateLimiter
@@ -61,6 +62,7 @@ RECOMMENDER = web.AppKey("recommender", Recommender)
 PREPARED = web.AppKey("prepared", PreparedAnswers)
 PRESENTER = web.AppKey("presenter", AnswerPresenter)
 CONNECTIONS = web.AppKey("connections", OpenConnections)
+FAST_PATH: web.AppKey[FastPath | None] = web.AppKey("fast_path", FastPath)  # None: a middleware can't take it
 MEASURES = web.AppKey("measures", Measures)
 METRICS_PAGE = web.AppKey("metrics_page", MetricsPage)
 TRACING = web.AppKey("tracing", Tracing)  # absent where no spans are sent

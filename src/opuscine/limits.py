@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from opuscine.context import RequestContext
 from opuscine.contract import ProblemError
-from opuscine.guard.rate_limiter import RateLimiter, RateLimiterInfo, retry_after_header
+from opuscine.guard.rate_limiter import RateLimiter, RateLimiterInfo, Verdict, retry_after_header
 from opuscine.identity.attempts import network_of
 from opuscine.identity.caller import CallerKind
 from opuscine.redis_gateway import RedisBudget
@@ -31,19 +31,41 @@ class Limit:
         limiter = self._limiter()
         if limiter is None:
             return
-        caller = context.caller
-        who = f"address:{network_of(context.client)}" if caller.kind is CallerKind.ANONYMOUS else f"{caller.id}\n{user or ''}"
         with context.phases.phase("limit"):
-            key = f"{limiter.name}\n{who}"
+            key = key_of(limiter.name, context, user)
             verdict = limiter.check_here(key) if limiter.alone else await limiter.check(key, context.redis_budget)
-        headers = context.headers
-        headers["RateLimit-Policy"] = limiter.policy
-        headers["RateLimit"] = limiter.header(verdict)
+        note(context, limiter, verdict)
         if not verdict.allowed:
             raise ProblemError("rate_limited", "Too many requests; slow down.", headers={"Retry-After": retry_after_header(verdict)})
+
+    def admit_at_once(self, context: RequestContext, user: str | None = None) -> bool:
+        """Count a request as `admit` does if that takes no waiting and it is admitted; else count nothing and say False."""
+        limiter = self._limiter()
+        if limiter is None:
+            return True
+        with context.phases.phase("limit"):
+            verdict = limiter.admit_here(key_of(limiter.name, context, user))
+        if verdict is None:
+            return False
+        note(context, limiter, verdict)
+        return True
 
     @property
     def info(self) -> RateLimiterInfo | None:
         """Return the counters, or None where no limit is set."""
         limiter = self._limiter()
         return limiter.info if limiter is not None else None
+
+
+def key_of(name: str, context: RequestContext, user: str | None) -> str:
+    """Return what the requests of a caller, or of one of its users, are counted under."""
+    caller = context.caller
+    if caller.kind is CallerKind.ANONYMOUS:
+        return f"{name}\naddress:{network_of(context.client)}"
+    return f"{name}\n{caller.id}\n{user or ''}"
+
+
+def note(context: RequestContext, limiter: RateLimiter[RedisBudget], verdict: Verdict) -> None:
+    """Have the answer say how much is left."""
+    context.headers["RateLimit-Policy"] = limiter.policy
+    context.headers["RateLimit"] = limiter.header(verdict)

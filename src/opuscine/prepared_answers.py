@@ -20,6 +20,8 @@ class PreparedAnswer(NamedTuple):
     body: bytes
     tag: str
     headers: CIMultiDict[str]  # to be copied for each answer
+    head: bytes  # the lines of these and of the body's length, as they are sent
+    operation_id: str  # of the operation that it answers
 
 
 class PreparedAnswers:

@@ -20,7 +20,7 @@ from opuscine.app import KEEP_ALIVE_S, create_app, open_connections
 from opuscine.connections.handler import ConnectionHandler
 from opuscine.connections.runner import ConnectionRunner
 from opuscine.errors import OpusCineError
-from opuscine.keys import AUTHENTICATOR, CATALOGUE, CONNECTIONS, LIFECYCLE, Lifecycle
+from opuscine.keys import AUTHENTICATOR, CATALOGUE, CONNECTIONS, FAST_PATH, LIFECYCLE, Lifecycle
 from opuscine.open_files import allow_open_files
 from opuscine.settings import Settings
 from opuscine.sockets import bind_sockets
@@ -129,6 +129,7 @@ def make_runner(app: web.Application, settings: Settings) -> web.AppRunner:
     return ConnectionRunner(
         app,
         app.get(CONNECTIONS) or open_connections(settings.server),
+        at_once=app.get(FAST_PATH),
         access_log=None,  # the timing middleware logs requests; the built-in log doubles their cost
         handler_cancellation=True,  # a caller that left must not keep an LLM call running
         keepalive_timeout=KEEP_ALIVE_S,

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, make_mocked_request
+from aiohttp.test_utils import TestServer
 
 from opuscine.context import RequestContext
 from opuscine.guard.deadline import Deadline
@@ -35,7 +35,7 @@ def test_an_event_is_one_line_of_json_under_its_name_and_number() -> None:
     ],
 )
 def test_a_stream_is_sent_to_those_who_ask_for_it(accept: str, wanted: bool) -> None:
-    assert wants_events(make_mocked_request("POST", "/", headers={"Accept": accept})) is wanted
+    assert wants_events({"Accept": accept}) is wanted
 
 
 def serve_events(events: AsyncGenerator[Event, None], *, heartbeat_s: float = 60.0) -> web.Application:

@@ -24,7 +24,7 @@ from opuscine.identity.caller import ANYBODY, NOBODY, Caller
 from opuscine.identity.jwt import JwtSettings
 from opuscine.identity.keys_editor import new_key
 from opuscine.keys import CONTEXT
-from opuscine.middlewares.auth import auth, everybody
+from opuscine.middlewares.auth import Auth, Everybody
 from opuscine.operations import Operation
 from opuscine.redis_gateway import RedisBudget
 from support.door import bearer, token
@@ -44,7 +44,7 @@ class Door:
         self.clock = ManualClock()
         self.attempts = Attempts(budget=budget, clock=self.clock)
         self.operation: Operation | None = READ
-        self.middleware = auth(authenticator=lambda: authenticator, attempts=self.attempts, operation_of=lambda _: self.operation)
+        self.middleware = Auth(authenticator=lambda: authenticator, attempts=self.attempts, operation_of=lambda _: self.operation)
         self.context = context_of("192.0.2.1")
 
     async def knock(self, headers: Mapping[str, str] | None = None, *, client: str = "192.0.2.1", method: str = "GET") -> Caller:
@@ -204,5 +204,5 @@ async def test_with_authentication_off_everybody_may_do_everything() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response()
 
-    await everybody()(request, handler)
+    await Everybody()(request, handler)
     assert request[CONTEXT].caller is ANYBODY

@@ -13,7 +13,7 @@ from opuscine.handlers.docs import index
 from opuscine.identity.caller import ANYBODY
 from opuscine.keys import CONTEXT
 from opuscine.limits import Limit
-from opuscine.middlewares.rate_limit import rate_limit
+from opuscine.middlewares.rate_limit import RateLimit
 from opuscine.operations import Operation
 from opuscine.redis_gateway import RedisBudget
 
@@ -25,7 +25,7 @@ def operation_with(scope: str | None) -> Operation:
 async def statuses(operation: Operation | None, calls: int) -> list[int]:
     """Call an operation so often with one request an hour allowed."""
     limiter = RateLimiter[RedisBudget](Rate(1, 3600, 1), None, name="read")
-    middleware = rate_limit(limit=Limit(lambda: limiter), operation_of=lambda _: operation)
+    middleware = RateLimit(limit=Limit(lambda: limiter), operation_of=lambda _: operation)
     done = []
 
     async def handler(_: web.Request) -> web.StreamResponse:

@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from opuscine.app import create_app
+from opuscine.keys import FAST_PATH
 from opuscine.server import bind, make_runner
 from opuscine.settings import Settings
 from support.hygiene import HYGIENE, watched_session
@@ -52,11 +53,17 @@ async def _body(response: aiohttp.ClientResponse, status: int) -> dict[str, Any]
 
 @asynccontextmanager
 async def running(cache_dir: Path, **settings: Any) -> AsyncIterator[Service]:
-    """Run the service on a free port; settings are given by their names in lower case, and `utc_now` where a test has a clock."""
+    """Run the service on a free port; settings are given by their names in lower case, and `utc_now` where a test has a clock.
+
+    With `fast=False` every request goes the ordinary way.
+    """
+    fast = settings.pop("fast", True)
     utc_now: Callable[[], datetime] = settings.pop("utc_now", lambda: datetime.now(UTC))
     HYGIENE.confide_settings(settings)
     given = Settings(_env_file=None, host="127.0.0.1", port=0, cache_dir=cache_dir, drain_timeout=1.0, **settings)
     app = create_app(given, utc_now=utc_now)
+    if not fast:
+        app[FAST_PATH] = None
     runner = make_runner(app, given)
     await runner.setup()
     try:

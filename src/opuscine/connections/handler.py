@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import structlog
@@ -28,7 +28,13 @@ from opuscine.contract import ProblemError
 
 AMBIGUOUS = _ErrInfo(400, BadHttpMessage("a version of HTTP that is not spoken here, or one that knows no chunks"), "")
 HEAD_LIMIT_BYTES = 32_768  # of a head that comes in pieces; aiohttp bounds each line (8,190) and their number (128), which would be 1 MB
-PRIVATE_NAMES = ("_loop", "_messages", "_payload_parser", "_process_keepalive", "_request_count", "_task_handler", "_upgraded", "_waiter")
+PRIVATE_NAMES = (
+    *("_close", "_force_close", "_loop", "_manager", "_messages", "_parser", "_paused", "_payload_parser", "_process_keepalive"),
+    *("_request_count", "_task_handler", "_upgraded", "_waiter"),
+)
+
+# Gives the whole answer to a plain request (its head, its body, the address it comes from), or None: then it goes the ordinary way.
+AtOnce = Callable[[RawRequestMessage, bytes, str], bytes | None]
 
 log = structlog.get_logger("opuscine.connections")
 
@@ -40,12 +46,14 @@ class BodyTimeoutError(RequestPayloadError):
 class ConnectionHandler(RequestHandler):
     """Handle one connection; broken requests get `application/problem+json`, one line in the log, and the end of the connection."""
 
-    __slots__ = ("_before", "_body", "_cause", "_connections", "_head_bytes", "_seen", "_sending", "_wire")
+    __slots__ = ("_at_once", "_before", "_body", "_cause", "_connections", "_head_bytes", "_peer", "_seen", "_sending", "_wire")
 
-    def __init__(self, manager: web.Server, connections: OpenConnections, **options: Any) -> None:
+    def __init__(self, manager: web.Server, connections: OpenConnections, at_once: AtOnce | None, **options: Any) -> None:
         """Wait for `connection_made`."""
         super().__init__(manager, **options)
         self._connections = connections
+        self._at_once = at_once
+        self._peer = ""
         self._wire: asyncio.Transport | None = None  # aiohttp forgets its own as soon as it closes, when bytes may still be on their way
         self._seen = 0  # requests that came and were looked at
         self._before: Phase | None = None  # what a request puts an end to
@@ -71,6 +79,8 @@ class ConnectionHandler(RequestHandler):
         self._connections.open += 1
         self._begin(self._connections.opening)
         super().connection_made(transport)
+        peer = self.peername
+        self._peer = str(peer[0]) if isinstance(peer, list | tuple) else str(peer or "")
         if self._task_handler is not None:
             self._task_handler.add_done_callback(self._serves_no_more)
 
@@ -104,7 +114,20 @@ class ConnectionHandler(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take bytes: a whole head ends the time for headers, the end of a body that for bodies."""
         self._connections.received_bytes += len(data)
-        RequestHandler.data_received(self, data)
+        waiter = self._waiter
+        if self._at_once is None or waiter is None or waiter.done():
+            RequestHandler.data_received(self, data)
+        else:
+            self._waiter = None  # so that aiohttp wakes nobody for what is answered at once
+            try:
+                RequestHandler.data_received(self, data)
+            finally:
+                self._waiter = waiter
+            if self._messages:
+                if len(self._messages) == 1 and self._answered_at_once(self._at_once, *self._messages[0]):
+                    return
+                if not waiter.done():
+                    waiter.set_result(None)
         if self._request_count != self._seen:
             self._requests_came()
         elif self._body is not None:
@@ -112,6 +135,38 @@ class ConnectionHandler(RequestHandler):
                 self._body_ended()
         elif data:
             self._head_goes_on(data)
+
+    def _answered_at_once(self, at_once: AtOnce, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> bool:
+        """Answer a request in the step in which it arrives, if it is plain, there as a whole, and its answer is too."""
+        if (
+            isinstance(message, _ErrInfo)
+            or message.version is not HttpVersion11
+            or message.should_close
+            or message.upgrade
+            or message.chunked
+            or self._paused
+            or self._close
+            or self._force_close
+            or self._wire is None
+        ):
+            return False
+        body = b"" if payload is EMPTY_PAYLOAD else whole_body(payload)
+        if body is None or (answer := at_once(message, body, self._peer)) is None:
+            return False
+        self._messages.clear()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._manager is not None:
+            self._manager.requests_count += 1
+        self._seen = self._request_count
+        self._head_bytes = 0
+        self._count_sent(None)
+        self._connections.sent_bytes += len(answer)
+        if self._before is not None:
+            self._before.leave(self)
+        self._wire.write(answer)
+        self._begin(self._connections.idle)
+        return True
 
     def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -288,6 +343,12 @@ class ConnectionHandler(RequestHandler):
         error = kw.get("exc_info")
         if not (isinstance(error, RequestPayloadError) and self._cause):  # said already
             self._broken(type(error).__name__ if isinstance(error, BaseException) else "unknown")
+
+
+def whole_body(payload: StreamReader) -> bytes | None:
+    """Return the body that has come in one piece with its head, and leave it there; None if there is more to come, or more pieces."""
+    pieces = payload._buffer
+    return pieces[0] if payload.is_eof() and len(pieces) == 1 else None
 
 
 def refuse_ambiguous(message: RawRequestMessage | _ErrInfo) -> RawRequestMessage | _ErrInfo:

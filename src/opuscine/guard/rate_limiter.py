@@ -376,6 +376,13 @@ class RateLimiter(Generic[BudgetT]):
         """Count one request by this process' own count."""
         return self._counted(self._local.check(key))
 
+    def admit_here(self, key: str) -> Verdict | None:
+        """Count one request as `check` does if this process counts for itself and admits it; else return None, and nothing is counted."""
+        if self._shared is not None:
+            return None
+        verdict = self._local.check(key)
+        return self._counted(verdict) if verdict.allowed else None
+
     def _counted(self, verdict: Verdict) -> Verdict:
         if verdict.allowed:
             self._allowed += 1

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from aiohttp import hdrs, web
+from collections.abc import Mapping
+
+from aiohttp import hdrs
 
 JSON = "application/json"
 
 
-def prefers(request: web.Request, media_type: str) -> bool:
+def prefers(headers: Mapping[str, str], media_type: str) -> bool:
     """Say whether a caller names a type and does not rank JSON above it: by weight, and between equal weights by order.
 
     Wildcards choose nothing: programs send them, and what programs get by default is JSON.
     """
-    if hdrs.ACCEPT not in request.headers:
+    if hdrs.ACCEPT not in headers:
         return False
     ranks: dict[str, tuple[float, int]] = {}
-    for place, part in enumerate(request.headers.get("Accept", "").split(",")):
+    for place, part in enumerate(headers.get(hdrs.ACCEPT, "").split(",")):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
         weight = next((parameter[2:] for parameter in parameters if parameter.startswith("q=")), "1")
         ranks.setdefault(name, (read_weight(weight), -place))

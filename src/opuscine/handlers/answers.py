@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -19,10 +20,15 @@ JSON = "application/json"
 def json_answer(body: dict[str, Any] | bytes, *, status: int = 200, cache_control: str = "no-store") -> web.Response:
     """Answer with JSON in UTF-8."""
     encoded = body if isinstance(body, bytes) else dumps(body)
-    response = PreparedResponse(encoded, CIMultiDict(((hdrs.CACHE_CONTROL, cache_control), (hdrs.CONTENT_TYPE, JSON))))
+    response = PreparedResponse(encoded, json_headers(cache_control))
     if status != 200:
         response.set_status(status)
     return response
+
+
+def json_headers(cache_control: str = "no-store") -> CIMultiDict[str]:
+    """Return the headers that belong to JSON."""
+    return CIMultiDict(((hdrs.CACHE_CONTROL, cache_control), (hdrs.CONTENT_TYPE, JSON)))
 
 
 def conditional_answer(request: web.Request, body: dict[str, Any]) -> web.Response:
@@ -30,13 +36,18 @@ def conditional_answer(request: web.Request, body: dict[str, Any]) -> web.Respon
     return tagged_answer(request, prepare(body))
 
 
-def prepare(body: dict[str, Any]) -> PreparedAnswer:
+def prepare(body: dict[str, Any], operation_id: str = "") -> PreparedAnswer:
     """Encode a body and make its entity tag; `private`: with authentication on, an answer belongs to the one who asked."""
     encoded = dumps(body)
     tag = f'"{hashlib.blake2b(encoded, digest_size=12).hexdigest()}"'
-    return PreparedAnswer(
-        encoded, tag, CIMultiDict(((hdrs.ETAG, tag), (hdrs.CACHE_CONTROL, f"private, max-age={OTT_MAX_AGE_S}"), (hdrs.CONTENT_TYPE, JSON)))
-    )
+    headers = CIMultiDict(((hdrs.ETAG, tag), (hdrs.CACHE_CONTROL, f"private, max-age={OTT_MAX_AGE_S}"), (hdrs.CONTENT_TYPE, JSON)))
+    return PreparedAnswer(encoded, tag, headers, written_head(headers, encoded), operation_id)
+
+
+def written_head(headers: Mapping[str, str], body: bytes) -> bytes:
+    """Write the lines of a head that belong to a body."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    return f"{''.join(lines)}{hdrs.CONTENT_LENGTH}: {len(body)}\r\n".encode()
 
 
 def tagged_answer(request: web.Request, answer: PreparedAnswer) -> web.Response:

@@ -29,7 +29,7 @@ INDEX = {
 
 async def index(request: web.Request) -> web.Response:
     """Say what this is and where to go on: to programs as JSON, to a browser with the page where `PAGE` is on."""
-    if PAGE_FILE in request.app[STATIC_FILES] and prefers(request, "text/html"):
+    if PAGE_FILE in request.app[STATIC_FILES] and prefers(request.headers, "text/html"):
         answer = send_file(request, PAGE_FILE)
     else:
         answer = json_answer(INDEX, cache_control="public, max-age=300")

@@ -34,9 +34,9 @@ class Event(NamedTuple):
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, self.name.encode(), dumps(self.data))
 
 
-def wants_events(request: web.Request) -> bool:
+def wants_events(headers: Mapping[str, str]) -> bool:
     """Say whether the caller asks for a stream: it names its type, and JSON not before it."""
-    return prefers(request, CONTENT_TYPE)
+    return prefers(headers, CONTENT_TYPE)
 
 
 async def send_events(

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from opuscine.context import RequestContext
 from opuscine.contract import (
     BATCH_IDS,
     LARGEST_ID,
@@ -19,12 +20,15 @@ from opuscine.contract import (
     show_link,
     show_ott,
 )
+from opuscine.fast_path import Exchange, FastAnswer, FastHandler
 from opuscine.handlers.answers import conditional_answer, prepare, tagged_answer
 from opuscine.handlers.parameters import read_parameters
 from opuscine.keys import CATALOGUE, CONTEXT, OTT, PREPARED, SETTINGS
 from opuscine.model import Kind, TitleRef
 from opuscine.operations import Operation
 from opuscine.ott.repository import Availability
+
+FILM, SERIES = "findOttOfMovie", "findOttOfSeries"
 
 
 def film_or_series(app: web.Application, number: int) -> TitleRef:
@@ -53,12 +57,12 @@ async def ott_body(request: web.Request, ref: TitleRef, region: str | None) -> d
 
 async def movie_ott(request: web.Request) -> web.Response:
     """Answer where a film streams; an id that only a series bears is answered as that series."""
-    return sent_before(request) or await look_up(request, film_or_series)
+    return sent_before(request) or await look_up(request, film_or_series, FILM)
 
 
 async def tv_ott(request: web.Request) -> web.Response:
     """Answer where a series streams."""
-    return sent_before(request) or await look_up(request, lambda _, number: TitleRef(Kind.TV, number))
+    return sent_before(request) or await look_up(request, lambda _, number: TitleRef(Kind.TV, number), SERIES)
 
 
 def sent_before(request: web.Request) -> web.Response | None:
@@ -66,20 +70,39 @@ def sent_before(request: web.Request) -> web.Response | None:
     prepared = request.app[PREPARED].get(request.raw_path)
     if prepared is None:
         return None
-    context = request[CONTEXT]
-    context.phases.add("ott", 0.0)
-    context.notes["source"] = "local"
-    request.app[OTT].count_answer("local")
+    note_sent_before(request.app, request[CONTEXT])
     return tagged_answer(request, prepared)
 
 
-async def look_up(request: web.Request, meant: Callable[[web.Application, int], TitleRef]) -> web.Response:
+def kept_operation(app: web.Application, target: str) -> Operation | None:
+    """Say what a target means for which an answer is kept; None: there is none."""
+    prepared = app[PREPARED].get(target)
+    return None if prepared is None else BY_ID[prepared.operation_id]
+
+
+def answer_at_once(app: web.Application, exchange: Exchange) -> FastAnswer | None:
+    """Give the answer that is kept for a target."""
+    prepared = app[PREPARED].get(exchange.target)
+    if prepared is None:
+        return None
+    note_sent_before(app, exchange.context)
+    return FastAnswer(prepared.head, prepared.body)
+
+
+def note_sent_before(app: web.Application, context: RequestContext) -> None:
+    """Note that the catalogue has answered, and in no time."""
+    context.phases.add("ott", 0.0)
+    context.notes["source"] = "local"
+    app[OTT].count_answer("local")
+
+
+async def look_up(request: web.Request, meant: Callable[[web.Application, int], TitleRef], operation_id: str) -> web.Response:
     """Find where one title streams; what the catalogue alone says is kept as it is sent."""
     app = request.app
     edition = app[PREPARED].edition
     asked = read_parameters(request, OttQuery)
     body = await ott_body(request, meant(app, asked.id), asked.region)
-    prepared = prepare(body)
+    prepared = prepare(body, operation_id)
     if body["source"] == "local":
         app[PREPARED].keep(request.raw_path, prepared, edition=edition)
     return tagged_answer(request, prepared)
@@ -130,7 +153,7 @@ OPERATIONS = (
         "GET",
         "/api/movies/{id}/ott",
         movie_ott,
-        "findOttOfMovie",
+        FILM,
         "Where a film streams",
         "ott",
         OttAnswer,
@@ -143,7 +166,7 @@ OPERATIONS = (
         "GET",
         "/api/tv/{id}/ott",
         tv_ott,
-        "findOttOfSeries",
+        SERIES,
         "Where a series streams",
         "ott",
         OttAnswer,
@@ -153,3 +176,5 @@ OPERATIONS = (
         conditional=True,
     ),
 )
+BY_ID = {operation.operation_id: operation for operation in OPERATIONS}
+AT_ONCE: dict[str, FastHandler] = {FILM: answer_at_once, SERIES: answer_at_once}

@@ -9,9 +9,11 @@ from contextlib import aclosing
 from aiohttp import hdrs, web
 
 from opuscine.codec import loads
-from opuscine.contract import RecommendAnswer, RecommendRequest, read_wish, show_films
-from opuscine.handlers.answers import json_answer
-from opuscine.handlers.cache_control import read_cache_control
+from opuscine.context import RequestContext
+from opuscine.contract import ProblemError, RecommendAnswer, RecommendRequest, WishFields, read_wish, show_films
+from opuscine.fast_path import Exchange, FastAnswer
+from opuscine.handlers.answers import json_answer, json_headers, written_head
+from opuscine.handlers.cache_control import NOTHING, CacheWishes, read_cache_control
 from opuscine.handlers.event_stream import Event, send_events, wants_events
 from opuscine.keys import BODY, CONTEXT, MEASURES, PRESENTER, RECOMMEND_LIMIT, RECOMMENDER, SETTINGS
 from opuscine.model import DegradedReason, Source
@@ -27,21 +29,44 @@ async def recommend(request: web.Request) -> web.StreamResponse:
     user = context.caller.user(asked.user_id)
     await request.app[RECOMMEND_LIMIT].admit(context, user)
     wants = read_cache_control(request.headers.getall(hdrs.CACHE_CONTROL, ()))
-    wish = Wish(
+    wish = wish_of(request.app, context, asked, user, wants)
+    if wants_events(request.headers):
+        return await send_events(request, events_of(request, wish), headers=context.answer_headers)
+    answer = await request.app[RECOMMENDER].recommend(wish, context.scope())
+    note_answer(request.app, context, answer)
+    return json_answer(answer.body)
+
+
+def answer_at_once(app: web.Application, exchange: Exchange) -> FastAnswer | None:
+    """Give the answer to a wish that the process holds; whoever wants events, or says what may be kept, goes the ordinary way."""
+    headers, context = exchange.headers, exchange.context
+    if hdrs.CACHE_CONTROL in headers or wants_events(headers):
+        return None
+    try:
+        asked = read_wish(exchange.body)
+    except ProblemError:
+        return None
+    user = context.caller.user(asked.user_id)
+    kept = app[RECOMMENDER].kept_here(wish_of(app, context, asked, user))
+    if kept is None or not app[RECOMMEND_LIMIT].admit_at_once(context, user):
+        return None
+    answer = app[RECOMMENDER].give_kept(kept)
+    note_answer(app, context, answer)
+    return FastAnswer(written_head(json_headers(), answer.body), answer.body)
+
+
+def wish_of(app: web.Application, context: RequestContext, asked: WishFields, user: str | None, wants: CacheWishes = NOTHING) -> Wish:
+    """Return what a caller wishes for."""
+    return Wish(
         message=asked.message,
         page=asked.page,
         limit=asked.limit,
-        region=asked.region or request.app[SETTINGS].region,
+        region=asked.region or app[SETTINGS].region,
         caller=context.caller.id,
         user=user,
         fresh=wants.fresh,
         unkept=wants.unkept,
     )
-    if wants_events(request):
-        return await send_events(request, events_of(request, wish), headers=context.answer_headers)
-    answer = await request.app[RECOMMENDER].recommend(wish, context.scope())
-    note_answer(request, answer)
-    return json_answer(answer.body)
 
 
 async def events_of(request: web.Request, wish: Wish) -> AsyncGenerator[Event, None]:
@@ -53,7 +78,7 @@ async def events_of(request: web.Request, wish: Wish) -> AsyncGenerator[Event, N
         async for event in events:
             match event:
                 case Whole(answer):
-                    note_answer(request, answer)
+                    note_answer(request.app, context, answer)
                     for part in parts_of(answer):
                         yield part
                 case FilmFound(item):
@@ -61,7 +86,7 @@ async def events_of(request: web.Request, wish: Wish) -> AsyncGenerator[Event, N
                 case Said(text):
                     yield Event("message", {"text": text})
                 case Finished(rest):
-                    note(request, rest.source, rest.degraded_reason)
+                    note(request.app, context, rest.source, rest.degraded_reason)
                     body = request.app[PRESENTER].show(wish, rest, elapsed_s=time.monotonic() - begun)
                     yield Event("done", {name: value for name, value in body.items() if name != "movies"})
 
@@ -74,19 +99,19 @@ def parts_of(answer: Answer) -> list[Event]:
     return [*films, *([Event("message", {"text": text})] if text else []), Event("done", body)]
 
 
-def note_answer(request: web.Request, answer: Answer) -> None:
+def note_answer(app: web.Application, context: RequestContext, answer: Answer) -> None:
     """Note for the log where the films come from, and for the caller how old they are (RFC 9111, section 5.1)."""
-    note(request, answer.source, answer.degraded_reason)
+    note(app, context, answer.source, answer.degraded_reason)
     if answer.age_s is not None:
-        request[CONTEXT].headers["Age"] = str(answer.age_s)
+        context.headers["Age"] = str(answer.age_s)
 
 
-def note(request: web.Request, source: Source, degraded_reason: DegradedReason | None) -> None:
+def note(app: web.Application, context: RequestContext, source: Source, degraded_reason: DegradedReason | None) -> None:
     """Note for the log and the metrics where the films come from."""
-    request.app[MEASURES].answered[source.value] += 1
-    request[CONTEXT].notes["source"] = source.value
+    app[MEASURES].answered[source.value] += 1
+    context.notes["source"] = source.value
     if degraded_reason is not None:
-        request[CONTEXT].notes["degraded"] = degraded_reason.value
+        context.notes["degraded"] = degraded_reason.value
 
 
 EXAMPLES = (

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
 
 from opuscine.contract import ProblemError
+from opuscine.fast_path import Exchange
 from opuscine.identity.attempts import Attempts
 from opuscine.identity.authenticator import Authenticator
 from opuscine.identity.caller import ANYBODY, NOBODY, Caller
@@ -27,14 +28,16 @@ CREDENTIAL_HEADERS = AUTHORIZATION, X_API_KEY = istr("Authorization"), istr("X-A
 VARY, BY_CREDENTIALS = istr("Vary"), ", ".join(CREDENTIAL_HEADERS)
 WELCOME_S = 0.05  # health answers within 100 ms, whoever asks
 
+log = structlog.get_logger("opuscine.auth")
+
 
 def plugin(context: BuiltInContext) -> Middleware:
     """Make the middleware from the settings."""
     settings = context.settings
     if not settings.auth_on:
-        return everybody()
+        return Everybody()
     attempts = Attempts(budget=settings.auth_failures, clock=context.clock)
-    return auth(
+    return Auth(
         authenticator=context.authenticator,
         attempts=attempts,
         operation_of=context.operation_of,
@@ -42,75 +45,59 @@ def plugin(context: BuiltInContext) -> Middleware:
     )
 
 
-def everybody() -> Middleware:
-    """Make a middleware that lets everyone do everything, for `AUTH=off`."""
+class Everybody:
+    """A middleware that lets everyone do everything, for `AUTH=off`."""
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    __middleware_version__ = 1
+    not_plain: tuple[str, ...] = ()
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer anybody."""
         request[CONTEXT].caller = ANYBODY
         return await handler(request)
 
-    return middleware
+    def enter(self, exchange: Exchange) -> bool:
+        """Let anybody pass."""
+        exchange.context.caller = ANYBODY
+        return True
+
+    def leave(self, _exchange: Exchange) -> None:
+        """Add nothing."""
 
 
-def auth(
-    *,
-    authenticator: Callable[[], Authenticator],
-    attempts: Attempts,
-    operation_of: Callable[[web.Request], Operation | None],
-    refusals: Counter[str] | None = None,
-) -> Middleware:
-    """Make the middleware.
+class Auth:
+    """The middleware.
 
     An operation without a scope is open: credentials that happen to come along are used if they are good, and count as an attempt if
     not. What is no operation passes: addresses that lead nowhere, and preflights, which browsers send without credentials. An address
-    whose attempts are used up gets 429, but known good credentials go on working. `refusals` counts who was turned away, by reason.
+    whose attempts are used up gets 429, but known good credentials go on working.
     """
-    counted = Counter[str]() if refusals is None else refusals
-    log = structlog.get_logger("opuscine.auth")
 
-    def recognise(request: web.Request) -> Caller | None:
-        """Return who calls if that can be said at once, as of nearly all who call."""
-        return None if repeated(request) else authenticator().recognise(request.headers)
+    __middleware_version__ = 1
+    not_plain: tuple[str, ...] = ()
 
-    async def identify(request: web.Request) -> Caller:
-        context = request[CONTEXT]
-        wait_s = attempts.allowed(context.client)
-        if wait_s is not None:
-            counted["too_many_failures"] += 1
-            retry_after = str(max(1, min(LONGEST_RETRY_AFTER_S, math.ceil(wait_s))))
-            raise ProblemError("too_many_failures", "Too many failed attempts; try again later.", headers={"Retry-After": retry_after})
-        try:
-            if repeated(request):
-                raise AuthenticationError(Reason.AMBIGUOUS)
-            return await authenticator().authenticate(request.headers)
-        except AuthenticationError as error:
-            if error.is_attempt:
-                attempts.failed(context.client)
-            counted[error.reason.value] += 1
-            context.notes["refused"] = error.reason.value
-            log.debug("authentication refused", reason=error.reason.value, request_id=context.request_id)
-            detail = "Send an API key as X-Api-Key, or a token as Authorization: Bearer."
-            raise ProblemError("unauthenticated", detail, headers=CHALLENGE) from None
+    def __init__(
+        self,
+        *,
+        authenticator: Callable[[], Authenticator],
+        attempts: Attempts,
+        operation_of: Callable[[web.Request], Operation | None],
+        refusals: Counter[str] | None = None,
+    ) -> None:
+        """Take the parts; `refusals` counts who was turned away, by reason."""
+        self._authenticator = authenticator
+        self._attempts = attempts
+        self._operation_of = operation_of
+        self._refusals = Counter[str]() if refusals is None else refusals
 
-    async def welcome(request: web.Request) -> Caller:
-        """Return who comes to an open operation; nobody, where that can't be found out at once (the issuer's keys may be slow to come)."""
-        if not any(name in request.headers for name in CREDENTIAL_HEADERS):
-            return NOBODY
-        try:
-            async with asyncio.timeout(WELCOME_S):
-                return recognise(request) or await identify(request)
-        except (ProblemError, TimeoutError):
-            return NOBODY
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        operation = operation_of(request)
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request of a caller that is known and may do what it wants."""
+        operation = self._operation_of(request)
         if operation is None:
             return await handler(request)
         context = request[CONTEXT]
         with context.phases.phase("auth"):
-            caller = context.caller = await welcome(request) if operation.scope is None else recognise(request) or await identify(request)
+            caller = context.caller = await self._caller_of(request, operation)
         if operation.scope is None:
             return await handler(request)
         context.notes["caller"] = caller.name
@@ -122,12 +109,63 @@ def auth(
             response.headers.add(VARY, BY_CREDENTIALS)
         return response
 
-    return middleware
+    def enter(self, exchange: Exchange) -> bool:
+        """Let a caller pass who is known at once and may do what it wants; who is refused, the ordinary way counts and tells."""
+        context, scope = exchange.context, exchange.operation.scope
+        with context.phases.phase("auth"):
+            caller = self._recognise(exchange.headers)
+        if scope is None or caller is None or scope not in caller.scopes:
+            return False
+        context.caller = caller
+        context.notes["caller"] = caller.name
+        return True
+
+    def leave(self, exchange: Exchange) -> None:
+        """Say that the answer is for this caller."""
+        exchange.lines.append(f"Vary: {BY_CREDENTIALS}\r\n")
+
+    async def _caller_of(self, request: web.Request, operation: Operation) -> Caller:
+        if operation.scope is None:
+            return await self._welcome(request)
+        return self._recognise(request.headers) or await self._identify(request)
+
+    def _recognise(self, headers: CIMultiDictProxy[str]) -> Caller | None:
+        """Return who calls if that can be said at once, as of nearly all who call."""
+        return None if repeated(headers) else self._authenticator().recognise(headers)
+
+    async def _identify(self, request: web.Request) -> Caller:
+        context = request[CONTEXT]
+        wait_s = self._attempts.allowed(context.client)
+        if wait_s is not None:
+            self._refusals["too_many_failures"] += 1
+            retry_after = str(max(1, min(LONGEST_RETRY_AFTER_S, math.ceil(wait_s))))
+            raise ProblemError("too_many_failures", "Too many failed attempts; try again later.", headers={"Retry-After": retry_after})
+        try:
+            if repeated(request.headers):
+                raise AuthenticationError(Reason.AMBIGUOUS)
+            return await self._authenticator().authenticate(request.headers)
+        except AuthenticationError as error:
+            if error.is_attempt:
+                self._attempts.failed(context.client)
+            self._refusals[error.reason.value] += 1
+            context.notes["refused"] = error.reason.value
+            log.debug("authentication refused", reason=error.reason.value, request_id=context.request_id)
+            detail = "Send an API key as X-Api-Key, or a token as Authorization: Bearer."
+            raise ProblemError("unauthenticated", detail, headers=CHALLENGE) from None
+
+    async def _welcome(self, request: web.Request) -> Caller:
+        """Return who comes to an open operation; nobody, where that can't be found out at once (the issuer's keys may be slow to come)."""
+        if not any(name in request.headers for name in CREDENTIAL_HEADERS):
+            return NOBODY
+        try:
+            async with asyncio.timeout(WELCOME_S):
+                return self._recognise(request.headers) or await self._identify(request)
+        except (ProblemError, TimeoutError):
+            return NOBODY
 
 
-def repeated(request: web.Request) -> bool:
+def repeated(headers: CIMultiDictProxy[str]) -> bool:
     """Say whether a credential header stands there twice: which of them counts would be a guess."""
-    headers = request.headers
     return (X_API_KEY in headers and len(headers.getall(X_API_KEY)) > 1) or (
         AUTHORIZATION in headers and len(headers.getall(AUTHORIZATION)) > 1
     )

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from opuscine.connections.expectation import ask_for_body
 from opuscine.connections.handler import BodyTimeoutError
 from opuscine.contract import ProblemError
+from opuscine.fast_path import Exchange
 from opuscine.keys import BODY, CONTEXT
 from opuscine.middlewares.plugin import PluginContext
 from opuscine.operations import Operation
@@ -19,28 +20,44 @@ JSON = "application/json"
 
 def plugin(context: PluginContext) -> Middleware:
     """Make the middleware from the settings."""
-    return body(operation_of=context.operation_of, limit_bytes=context.settings.requests.body_limit_bytes)
+    return Body(operation_of=context.operation_of, limit_bytes=context.settings.requests.body_limit_bytes)
 
 
-def body(*, operation_of: Callable[[web.Request], Operation | None], limit_bytes: int) -> Middleware:
-    """Make the middleware that hands the body's bytes on under `BODY`.
+class Body:
+    """The middleware that hands the body's bytes on under `BODY`.
 
     A content encoding is refused rather than undone: inflating a 2 MB bomb held up other callers for a second (measured).
     """
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        operation = operation_of(request)
+    __middleware_version__ = 1
+    not_plain = (hdrs.CONTENT_ENCODING,)
+
+    def __init__(self, *, operation_of: Callable[[web.Request], Operation | None], limit_bytes: int) -> None:
+        """Take the bound of a body's size."""
+        self._operation_of = operation_of
+        self._limit_bytes = limit_bytes
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request, with its body if its operation takes one."""
+        operation = self._operation_of(request)
         if operation is not None and operation.body is not None:
             check_kind(request)
-            if (request.content_length or 0) > limit_bytes:
-                raise ProblemError("body_too_large", f"Send at most {limit_bytes} bytes.", close=True)
+            if (request.content_length or 0) > self._limit_bytes:
+                raise ProblemError("body_too_large", f"Send at most {self._limit_bytes} bytes.", close=True)
             await ask_for_body(request)
             with request[CONTEXT].phases.phase("body"):
-                request[BODY] = await read_body(request, limit_bytes=limit_bytes)
+                request[BODY] = await read_body(request, limit_bytes=self._limit_bytes)
         return await handler(request)
 
-    return middleware
+    def enter(self, exchange: Exchange) -> bool:
+        """Let a body pass that is there, of the right size, and plainly JSON."""
+        if exchange.operation.body is None:
+            return True
+        exchange.context.phases.add("body", 0.0)
+        return 0 < len(exchange.body) <= self._limit_bytes and exchange.headers.get(hdrs.CONTENT_TYPE, JSON) == JSON
+
+    def leave(self, _exchange: Exchange) -> None:
+        """Add nothing."""
 
 
 def check_kind(request: web.Request) -> None:

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from opuscine.codec import dumps
 from opuscine.contract import ProblemError, show_problem
 from opuscine.errors import CatalogueUnavailableError, UpstreamError
+from opuscine.fast_path import Exchange
 from opuscine.keys import CONTEXT
 from opuscine.middlewares.plugin import PluginContext
 from opuscine.model import DegradedReason
@@ -21,20 +22,23 @@ UPSTREAM_PROBLEMS = {
     DegradedReason.BREAKER_OPEN: ("upstream_unavailable", "The model failed repeatedly and is not asked for a moment."),
     DegradedReason.OVERLOADED: ("upstream_unavailable", "The model is asked as often at once as is allowed."),
 }
+log = structlog.get_logger("opuscine.errors")
 BAD_REPLY = ("upstream_bad_reply", "The model could not be reached or its reply could not be used.")
 
 
 def plugin(context: PluginContext) -> Middleware:  # noqa: ARG001  a plugin is given its context whether it needs it or not
     """Make the middleware."""
-    return errors()
+    return Errors()
 
 
-def errors() -> Middleware:
-    """Make the middleware that everything which may fail stands inside of."""
-    log = structlog.get_logger("opuscine.errors")
+class Errors:
+    """The middleware that everything which may fail stands inside of."""
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    __middleware_version__ = 1
+    not_plain: tuple[str, ...] = ()
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request, whatever happens inside."""
         try:
             return await handler(request)
         except ProblemError as error:
@@ -55,7 +59,12 @@ def errors() -> Middleware:
             log.exception("unexpected error", request_id=request[CONTEXT].request_id)
             return problem_response(request, ProblemError("internal_error", "The request failed here; its id helps to find out why."))
 
-    return middleware
+    def enter(self, _exchange: Exchange) -> bool:
+        """Let pass: what fails on the fast path goes the ordinary way."""
+        return True
+
+    def leave(self, _exchange: Exchange) -> None:
+        """Add nothing."""
 
 
 def from_http(error: web.HTTPException) -> ProblemError:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from opuscine.fast_path import Exchange
 from opuscine.keys import CONTEXT
 from opuscine.limits import Limit
 from opuscine.middlewares.plugin import BuiltInContext
@@ -21,17 +22,32 @@ LIMITED_SCOPE = "read"
 
 def plugin(context: BuiltInContext) -> Middleware:
     """Make the middleware."""
-    return rate_limit(limit=context.read_limit, operation_of=context.operation_of)
+    return RateLimit(limit=context.read_limit, operation_of=context.operation_of)
 
 
-def rate_limit(*, limit: Limit, operation_of: Callable[[web.Request], Operation | None]) -> Middleware:
-    """Make the middleware; only operations of the scope `read` count."""
+class RateLimit:
+    """The middleware; only operations of the scope `read` count."""
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        operation = operation_of(request)
+    __middleware_version__ = 1
+    not_plain: tuple[str, ...] = ()
+
+    def __init__(self, *, limit: Limit, operation_of: Callable[[web.Request], Operation | None]) -> None:
+        """Take the limit of all reading together."""
+        self._limit = limit
+        self._operation_of = operation_of
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request that is within the limit."""
+        operation = self._operation_of(request)
         if operation is not None and operation.scope == LIMITED_SCOPE:
-            await limit.admit(request[CONTEXT])
+            await self._limit.admit(request[CONTEXT])
         return await handler(request)
 
-    return middleware
+    def enter(self, exchange: Exchange) -> bool:
+        """Count a request that is admitted. Of what comes this far only a body may still have to go the ordinary way: none is counted."""
+        if exchange.operation.scope != LIMITED_SCOPE:
+            return True
+        return exchange.operation.body is None and self._limit.admit_at_once(exchange.context)
+
+    def leave(self, _exchange: Exchange) -> None:
+        """Add nothing: what is left stands in the context."""

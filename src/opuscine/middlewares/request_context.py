@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
 
 from opuscine.client_address import Networks, client_address
 from opuscine.context import RequestContext
+from opuscine.fast_path import Exchange
 from opuscine.guard.deadline import Deadline
 from opuscine.keys import CONTEXT, Lifecycle
 from opuscine.middlewares.plugin import BuiltInContext
@@ -32,7 +33,7 @@ KEEP_ALIVE = "timeout=1200"  # a little less than the server waits, so that a po
 
 def plugin(context: BuiltInContext) -> Middleware:
     """Make the middleware from the settings."""
-    return request_context(
+    return RequestContexts(
         timeout_s=context.settings.requests.timeout_s,
         trusted_proxies=context.trusted_proxies,
         redis_budget=context.redis_budget,
@@ -41,44 +42,70 @@ def plugin(context: BuiltInContext) -> Middleware:
     )
 
 
-def request_context(
-    *,
-    timeout_s: float,
-    trusted_proxies: Networks,
-    redis_budget: Callable[[Deadline], RedisBudget],
-    lifecycle: Lifecycle,
-    clock: Callable[[], float],
-) -> Middleware:
-    """Make the outermost middleware; `timeout_s` is the longest deadline that a caller can have."""
-    digits = RandomDigits()
+class RequestContexts:
+    """The outermost middleware."""
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        headers = request.headers
-        deadline = Deadline(read_budget(request, timeout_s), clock)
-        drawn = digits.take(80)  # for an id and a trace together
-        peer = request.remote or ""
-        context = request[CONTEXT] = RequestContext(
-            read_request_id(headers[X_REQUEST_ID], drawn[:32]) if X_REQUEST_ID in headers else drawn[:32],
-            continue_trace(headers.get(TRACE_PARENT, ""), drawn[32:]),
-            read_tracestate(headers.getall(TRACE_STATE, [])) if TRACE_PARENT in headers else "",
-            client_address(peer, headers.getall(X_FORWARDED_FOR, []), trusted_proxies) if trusted_proxies else peer,
-            deadline,
-            redis_budget(deadline),
-            Phases(clock),
-        )
+    __middleware_version__ = 1
+    not_plain: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        trusted_proxies: Networks,
+        redis_budget: Callable[[Deadline], RedisBudget],
+        lifecycle: Lifecycle,
+        clock: Callable[[], float],
+    ) -> None:
+        """Take the parts; `timeout_s` is the longest deadline that a caller can have."""
+        self._timeout_s = timeout_s
+        self._trusted_proxies = trusted_proxies
+        self._redis_budget = redis_budget
+        self._lifecycle = lifecycle
+        self._clock = clock
+        self._digits = RandomDigits()
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request."""
+        context = request[CONTEXT] = self._begin(request.headers, request.remote or "")
         response = await handler(request)
         if not response.prepared:
             given = response.headers
             given.update(context.answer_headers())
-            if lifecycle.draining:
+            if self._lifecycle.draining:
                 given["Connection"] = "close"
                 response.force_close()
             else:
                 given.setdefault(KEEP_ALIVE_HEADER, KEEP_ALIVE)
         return response
 
-    return middleware
+    def enter(self, exchange: Exchange) -> bool:
+        """Begin a context, unless connections are to be closed."""
+        if self._lifecycle.draining:
+            return False
+        exchange.context = self._begin(exchange.headers, exchange.peer)
+        return True
+
+    def leave(self, exchange: Exchange) -> None:
+        """Write the headers that every answer carries."""
+        lines = exchange.lines
+        for name, value in exchange.context.answer_headers().items():
+            lines.append(f"{name}: {value}\r\n")
+        lines.append(f"Keep-Alive: {KEEP_ALIVE}\r\n")
+
+    def _begin(self, headers: CIMultiDictProxy[str], peer: str) -> RequestContext:
+        deadline = Deadline(read_budget(headers, self._timeout_s), self._clock)
+        drawn = self._digits.take(80)  # for an id and a trace together
+        trusted = self._trusted_proxies
+        return RequestContext(
+            read_request_id(headers[X_REQUEST_ID], drawn[:32]) if X_REQUEST_ID in headers else drawn[:32],
+            continue_trace(headers.get(TRACE_PARENT, ""), drawn[32:]),
+            read_tracestate(headers.getall(TRACE_STATE, [])) if TRACE_PARENT in headers else "",
+            client_address(peer, headers.getall(X_FORWARDED_FOR, []), trusted) if trusted else peer,
+            deadline,
+            self._redis_budget(deadline),
+            Phases(self._clock),
+        )
 
 
 def read_request_id(given: str, drawn: str = "") -> str:
@@ -104,11 +131,11 @@ def read_tracestate(given: Sequence[str]) -> str:
     return ",".join(members)
 
 
-def read_budget(request: web.Request, timeout_s: float) -> float:
+def read_budget(headers: Mapping[str, str], timeout_s: float) -> float:
     """Return the seconds this request has: the shortest of the caller's wishes and ours, at least 0.1. Nonsense is no wish."""
     budget_s = timeout_s
     for name in DEADLINE_HEADERS:
-        if (given := request.headers.get(name)) is not None:
+        if (given := headers.get(name)) is not None:
             text = given.strip()
             if text.isascii() and text.isdecimal() and len(text) <= 10:
                 budget_s = min(budget_s, max(LEAST_DEADLINE_S, int(text) / 1000))

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from multidict import istr
 
 from opuscine.context import RequestContext
+from opuscine.fast_path import ANSWERED, Exchange
 from opuscine.keys import CONTEXT
 from opuscine.middlewares.plugin import BuiltInContext
 from opuscine.telemetry.durations import Labels
@@ -26,11 +27,13 @@ SLOW_S = 1.0  # what takes longer is logged, whatever came of it
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 KNOWN_STATUSES = frozenset({*map(int, HTTPStatus), CALLER_LEFT})
 
+log = structlog.get_logger("opuscine.access")
+
 
 def plugin(context: BuiltInContext) -> Middleware:
     """Make the middleware."""
     per_second = context.settings.log_requests
-    return timing(
+    return Timing(
         measures=context.measures,
         tracing=context.tracing,
         good=LineBudget(per_second, context.clock),
@@ -39,32 +42,45 @@ def plugin(context: BuiltInContext) -> Middleware:
     )
 
 
-def timing(
-    *, measures: Measures, tracing: Callable[[], Tracing | None], good: LineBudget, refused: LineBudget, clock: Callable[[], float]
-) -> Middleware:
-    """Make the middleware; it names the route's template and never the path, which a caller chooses.
+class Timing:
+    """The middleware; it names the route's template and never the path, which a caller chooses.
 
     Lines of good answers and of refusals (4xx) have a budget each; the next line that is written says how many were left out.
     """
-    log = structlog.get_logger("opuscine.access")
-    budgets = {1: good, 2: good, 3: good, 4: refused}
-    left_out = 0
-    labels_of = KnownLabels()
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        nonlocal left_out
-        context = request[CONTEXT]
-        tracer = tracing()
+    __middleware_version__ = 1
+    not_plain: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        *,
+        measures: Measures,
+        tracing: Callable[[], Tracing | None],
+        good: LineBudget,
+        refused: LineBudget,
+        clock: Callable[[], float],
+    ) -> None:
+        """Take what is measured into, and how many lines there may be."""
+        self._measures = measures
+        self._tracing = tracing
+        self._budgets = {1: good, 2: good, 3: good, 4: refused}
+        self._clock = clock
+        self._labels_of = KnownLabels()
+        self._left_out = 0
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request, and note how that went."""
+        context, measures = request[CONTEXT], self._measures
+        tracer = self._tracing()
         span = begin_span(tracer, request, context) if tracer is not None else None
-        begun = clock()
+        begun = self._clock()
         status = CALLER_LEFT
         measures.in_flight += 1
         try:
             response = await handler(request)
             status = response.status
             if not response.prepared:
-                response.headers[SERVER_TIMING] = context.phases.server_timing(clock() - begun)
+                response.headers[SERVER_TIMING] = context.phases.server_timing(self._clock() - begun)
             return response
         except CancelledError:
             raise
@@ -72,31 +88,43 @@ def timing(
             status = 500
             raise
         finally:
-            took_s = clock() - begun
+            took_s = self._clock() - begun
             measures.in_flight -= 1
-            labels = labels_of(request, status)
-            measures.requests.observe(took_s, labels)
             if span is not None:
                 end_span(span, context, status)
-            budget = budgets.get(status // 100)
-            if budget is None or took_s > SLOW_S or status == CALLER_LEFT or budget.allows():
-                own = {
-                    "method": labels[0],
-                    "route": labels[1],
-                    "status": status,
-                    "ms": round(took_s * 1000, 1),
-                    "phases": {name: round(seconds * 1000, 1) for name, seconds in context.phases.seconds.items()},
-                    "request_id": context.request_id,
-                    "trace_id": context.trace_id,
-                }
-                if left_out:
-                    own["left_out"], left_out = left_out, 0
-                log.info("request", **{**context.notes, **own})  # a plugin's note can't pass for one of ours
-            else:
-                left_out += 1
-                measures.lines_left_out += 1
+            self._note(context, self._labels_of(request, status), status, took_s)
 
-    return middleware
+    def enter(self, exchange: Exchange) -> bool:
+        """Begin to measure, unless there is a span to be made."""
+        exchange.begun = self._clock()
+        return self._tracing() is None
+
+    def leave(self, exchange: Exchange) -> None:
+        """Note how it went."""
+        took_s = self._clock() - exchange.begun
+        context = exchange.context
+        exchange.lines.append(f"Server-Timing: {context.phases.server_timing(took_s)}\r\n")
+        self._note(context, exchange.labels, ANSWERED, took_s)
+
+    def _note(self, context: RequestContext, labels: Labels, status: int, took_s: float) -> None:
+        self._measures.requests.observe(took_s, labels)
+        budget = self._budgets.get(status // 100)
+        if budget is not None and took_s <= SLOW_S and status != CALLER_LEFT and not budget.allows():
+            self._left_out += 1
+            self._measures.lines_left_out += 1
+            return
+        own = {
+            "method": labels[0],
+            "route": labels[1],
+            "status": int(status),
+            "ms": round(took_s * 1000, 1),
+            "phases": {name: round(seconds * 1000, 1) for name, seconds in context.phases.seconds.items()},
+            "request_id": context.request_id,
+            "trace_id": context.trace_id,
+        }
+        if self._left_out:
+            own["left_out"], self._left_out = self._left_out, 0
+        log.info("request", **{**context.notes, **own})  # a plugin's note can't pass for one of ours
 
 
 class KnownLabels:

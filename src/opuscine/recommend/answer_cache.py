@@ -70,12 +70,21 @@ class AnswerCache:
 
     def here(self, key: bytes) -> KeptAnswer | None:
         """Return a fresh answer that the process holds."""
-        answer = self._here.get(key)
-        if answer is None or not self.is_fresh(answer):
+        answer = self.peek(key)
+        if answer is None:
             self.process.misses += self.on
-            return None
-        self.process.hits += 1
+        else:
+            self.note_hit()
         return answer
+
+    def peek(self, key: bytes) -> KeptAnswer | None:
+        """Return the same without counting it."""
+        answer = self._here.get(key)
+        return answer if answer is not None and self.is_fresh(answer) else None
+
+    def note_hit(self) -> None:
+        """Count an answer of the process that was given while fresh."""
+        self.process.hits += 1
 
     async def elsewhere(self, key: bytes, budget: RedisBudget | None) -> KeptAnswer | None:
         """Return a fresh answer that Redis holds."""

@@ -139,6 +139,15 @@ class Recommender:
         except UpstreamError as error:
             return await self._instead(wish, key, error, scope)
 
+    def kept_here(self, wish: Wish) -> KeptAnswer | None:
+        """Return a fresh answer that the process holds, and count nothing yet."""
+        return None if self._model is None or wish.own else self._cache.peek(self._cache.key(wish))
+
+    def give_kept(self, kept: KeptAnswer) -> Answer:
+        """Return an answer that the process holds as one that is given."""
+        self._cache.note_hit()
+        return self._as_kept(kept)
+
     async def stream(self, wish: Wish, scope: RequestScope) -> AsyncGenerator[RecommendationEvent, None]:
         """Yield each film of a page with its links as soon as it is known, then what is said of them, then the rest of the answer.
 
