@@ -275,9 +275,9 @@ def test_a_hostile_megabyte_is_read_in_linear_time(shape: str) -> None:
     quarter, whole = HOSTILE[shape](250_000), HOSTILE[shape](1_000_000)
     for _ in range(3):  # other work on the machine may disturb a measurement
         seconds = seconds_for(whole)
-        if seconds < 1 or (seconds < 5 and seconds < 8 * seconds_for(quarter)):  # four times would be linear, sixteen quadratic
+        if seconds < 1 or (seconds < 15 and seconds < 8 * seconds_for(quarter)):  # four times would be linear, sixteen quadratic
             return
-    pytest.fail(f"a megabyte of {shape} takes more than 5 s, or more than eight times as long as a quarter of it")
+    pytest.fail(f"a megabyte of {shape} takes more than 15 s, or more than eight times as long as a quarter of it")
 
 
 @pytest.mark.parametrize("shape", ["nested arrays", "films that never close", "lonely lines", "commas"])

@@ -3,6 +3,8 @@ package org.example.films;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import java.util.List;
+
 import org.example.films.generated.ApiClient;
 import org.example.films.generated.api.HealthApi;
 import org.example.films.generated.api.OttApi;
@@ -50,7 +52,7 @@ class GeneratedClientTest {
     @Test
     void anErrorsBodyIsTheDocumentsProblem() {
         var error = catchThrowableOfType(RestClientResponseException.class,
-                () -> new OttApi(client(Stage.KEY)).findOttOfMovies("one,two", null, null, null));
+                () -> new OttApi(client(Stage.KEY)).findOttOfMovies(List.of(0L), null, null, null));
         assertThat(error.getStatusCode().value()).isEqualTo(422);
         Problem problem = error.getResponseBodyAs(Problem.class);
         assertThat(problem.getCode()).isEqualTo("invalid_fields");
