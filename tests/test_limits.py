@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+
 import pytest
 
 from opuscine.context import RequestContext
@@ -26,7 +29,7 @@ def limit() -> Limit:
 
 
 def request_of(caller: Caller, client: str = "192.0.2.1") -> RequestContext:
-    return RequestContext("id", "", "", client, Deadline(1), RedisBudget(1), caller=caller)
+    return RequestContext("id", "", "", client, Deadline(1), partial(RedisBudget, 1.0, time.monotonic), caller=caller)
 
 
 async def is_admitted(limit: Limit, caller: Caller, user: str | None = None, client: str = "192.0.2.1") -> bool:

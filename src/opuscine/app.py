@@ -21,7 +21,7 @@ from opuscine.connections.expectation import expect_later
 from opuscine.connections.open_connections import OpenConnections
 from opuscine.cors import allow_origins
 from opuscine.errors import SettingsError
-from opuscine.fast_path import FastRoutes, fast_path
+from opuscine.fast_path import FastRoutes, Found, fast_path
 from opuscine.guard.breaker import Breaker
 from opuscine.guard.probe import CachedProbe
 from opuscine.guard.rate_limiter import Rate, RateLimiter, RedisRateLimiter
@@ -101,10 +101,10 @@ OPERATIONS: tuple[Operation, ...] = (
     *page.OPERATIONS,
     *legacy.OPERATIONS,
 )
-WISHES = {operation.path: operation for operation in OPERATIONS if operation.handler is recommend.recommend}
+WISHES = {operation.path: Found(operation) for operation in OPERATIONS if operation.handler is recommend.recommend}
 FAST_ROUTES = FastRoutes(
-    find={"GET": ott.kept_operation, "POST": lambda app, target: WISHES.get(target) if app[RECOMMENDER].cache.bytes_held else None},
-    handlers={**ott.AT_ONCE, **{operation.operation_id: recommend.answer_at_once for operation in WISHES.values()}},
+    find={"GET": ott.find_kept, "POST": lambda app, target: WISHES.get(target) if app[RECOMMENDER].cache.bytes_held else None},
+    handlers={**ott.AT_ONCE, **{found.operation.operation_id: recommend.answer_at_once for found in WISHES.values()}},
 )
 # A Redis that hangs costs each request its budget until the breaker opens; it is asked again soon, since asking is cheap.
 REDIS_BUDGET_S = 0.05  # per request, over all its uses

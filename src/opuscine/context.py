@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from opuscine.contract import SERVER
@@ -21,11 +22,19 @@ class RequestContext:
     tracestate: str
     client: str  # the caller's address, seen past trusted proxies
     deadline: Deadline
-    redis_budget: RedisBudget
+    budget_of: Callable[[Deadline], RedisBudget]
     phases: Phases = field(default_factory=Phases)
     caller: Caller = NOBODY  # set by `auth`
     headers: dict[str, str] = field(default_factory=dict)  # go with the answer, whatever it is
     notes: dict[str, str | int | bool] = field(default_factory=dict)  # further fields of the log line; never a caller's text
+    _budget: RedisBudget | None = None  # made when it is asked for
+
+    @property
+    def redis_budget(self) -> RedisBudget:
+        """Return what this request may still wait for Redis."""
+        if self._budget is None:
+            self._budget = self.budget_of(self.deadline)
+        return self._budget
 
     @property
     def trace_id(self) -> str:

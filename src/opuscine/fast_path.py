@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import structlog
 from aiohttp import hdrs, web
@@ -40,11 +40,11 @@ class FastAnswer(NamedTuple):
 class Exchange:
     """A request on the fast path, and the head of its answer as far as it is written."""
 
-    target: str  # path and query as they were sent
     headers: CIMultiDictProxy[str]
     body: bytes
     peer: str  # the address it comes from
     operation: Operation
+    kept: Any  # what was found for its target
     labels: Labels  # method, address template, status and outcome, for the metrics
     context: RequestContext = cast(RequestContext, None)  # set by the first middleware  # noqa: RUF009
     begun: float = 0.0
@@ -67,7 +67,14 @@ class FastMiddleware(Protocol):
         """Do what comes after it."""
 
 
-Find = Callable[[web.Application, str], Operation | None]
+class Found(NamedTuple):
+    """What a target means, and what may be there to answer it by, for the handler."""
+
+    operation: Operation
+    kept: Any = None
+
+
+Find = Callable[[web.Application, str], Found | None]
 FastHandler = Callable[[web.Application, Exchange], FastAnswer | None]
 
 
@@ -75,7 +82,8 @@ FastHandler = Callable[[web.Application, Exchange], FastAnswer | None]
 class FastRoutes:
     """The operations that may be answered at once.
 
-    `find` says by the target alone which of them a request of a method could mean, and None where there is nothing kept to answer it by.
+    `find` says by the target alone (path and query as they were sent) which of them a request of a method could mean, and None where
+    there is nothing kept to answer it by.
     A handler that gives None sends the request the ordinary way, and has counted nothing.
     """
 
@@ -103,20 +111,20 @@ class FastPath:
         if find is None:
             return None
         try:
-            operation = find(self._app, message.path)
-            return None if operation is None else self._answer(operation, message, body, peer)
+            found = find(self._app, message.path)
+            return None if found is None else self._answer(found, message, body, peer)
         except Exception:
             log.exception("the fast path failed", consequence="the request goes the ordinary way")
             return None
 
-    def _answer(self, operation: Operation, message: RawRequestMessage, body: bytes, peer: str) -> bytes | None:
-        headers = message.headers
+    def _answer(self, found: Found, message: RawRequestMessage, body: bytes, peer: str) -> bytes | None:
+        operation, headers = found.operation, message.headers
         if bool(body) != (operation.body is not None):
             return None
         for name in self._not_plain:
             if name in headers:
                 return None
-        exchange = Exchange(message.path, headers, body, peer, operation, self._labels_of(operation))
+        exchange = Exchange(headers, body, peer, operation, found.kept, self._labels_of(operation))
         for enter in self._enter:
             if not enter(exchange):
                 return None

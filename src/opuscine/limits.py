@@ -43,8 +43,10 @@ class Limit:
         limiter = self._limiter()
         if limiter is None:
             return True
-        with context.phases.phase("limit"):
-            verdict = limiter.admit_here(key_of(limiter.name, context, user))
+        phases = context.phases
+        begun = phases.clock()
+        verdict = limiter.admit_here(key_of(limiter.name, context, user))
+        phases.add("limit", phases.clock() - begun)
         if verdict is None:
             return False
         note(context, limiter, verdict)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import aiohttp
 import pytest
@@ -42,7 +44,7 @@ def serve_events(events: AsyncGenerator[Event, None], *, heartbeat_s: float = 60
     """Make an application that sends these events, with the parts that a stream looks up."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        request[CONTEXT] = RequestContext("r-1", "", "", "", Deadline(60.0), RedisBudget(1.0), Phases())
+        request[CONTEXT] = RequestContext("r-1", "", "", "", Deadline(60.0), partial(RedisBudget, 1.0, time.monotonic), Phases())
         return await send_events(request, events, headers=dict, heartbeat_s=heartbeat_s)
 
     app = web.Application()

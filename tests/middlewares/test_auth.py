@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -66,7 +68,7 @@ class Door:
 
 
 def context_of(client: str) -> RequestContext:
-    return RequestContext("request-1", "", "", client, Deadline(1), RedisBudget(1))
+    return RequestContext("request-1", "", "", client, Deadline(1), partial(RedisBudget, 1.0, time.monotonic))
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
+
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
@@ -35,7 +38,7 @@ async def statuses(operation: Operation | None, calls: int) -> list[int]:
     found = []
     for _ in range(calls):
         request = make_mocked_request("GET", "/")
-        request[CONTEXT] = RequestContext("id", "", "", "192.0.2.1", Deadline(1), RedisBudget(1), caller=ANYBODY)
+        request[CONTEXT] = RequestContext("id", "", "", "192.0.2.1", Deadline(1), partial(RedisBudget, 1.0, time.monotonic), caller=ANYBODY)
         try:
             found.append((await middleware(request, handler)).status)
         except ProblemError as problem:

@@ -20,13 +20,14 @@ from opuscine.contract import (
     show_link,
     show_ott,
 )
-from opuscine.fast_path import Exchange, FastAnswer, FastHandler
+from opuscine.fast_path import Exchange, FastAnswer, FastHandler, Found
 from opuscine.handlers.answers import conditional_answer, prepare, tagged_answer
 from opuscine.handlers.parameters import read_parameters
 from opuscine.keys import CATALOGUE, CONTEXT, OTT, PREPARED, SETTINGS
 from opuscine.model import Kind, TitleRef
 from opuscine.operations import Operation
 from opuscine.ott.repository import Availability
+from opuscine.prepared_answers import PreparedAnswer
 
 FILM, SERIES = "findOttOfMovie", "findOttOfSeries"
 
@@ -74,17 +75,15 @@ def sent_before(request: web.Request) -> web.Response | None:
     return tagged_answer(request, prepared)
 
 
-def kept_operation(app: web.Application, target: str) -> Operation | None:
+def find_kept(app: web.Application, target: str) -> Found | None:
     """Say what a target means for which an answer is kept; None: there is none."""
     prepared = app[PREPARED].get(target)
-    return None if prepared is None else BY_ID[prepared.operation_id]
+    return None if prepared is None else Found(BY_ID[prepared.operation_id], prepared)
 
 
-def answer_at_once(app: web.Application, exchange: Exchange) -> FastAnswer | None:
+def answer_at_once(app: web.Application, exchange: Exchange) -> FastAnswer:
     """Give the answer that is kept for a target."""
-    prepared = app[PREPARED].get(exchange.target)
-    if prepared is None:
-        return None
+    prepared: PreparedAnswer = exchange.kept
     note_sent_before(app, exchange.context)
     return FastAnswer(prepared.head, prepared.body)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from opuscine.identity.caller import Caller, CallerKind
-from opuscine.identity.keys_file import KEY, KeyEntry, KeysFileError, digest_of, read_keys_file
+from opuscine.identity.keys_file import ID, KEY, KeyEntry, KeysFileError, digest_of, read_keys_file
 from opuscine.identity.refusal import AuthenticationError, Reason
 
 log = structlog.get_logger(__name__)
@@ -65,15 +65,14 @@ class ApiKeys:
         Raises:
             AuthenticationError: the key is none of ours, or not valid at this time.
         """
-        match = KEY.fullmatch(key)
-        if match is None:
+        if not key.isascii():
             raise AuthenticationError(Reason.MALFORMED)
-        known = self._keys.get(match[1])
+        known = self._keys.get(key[ID])
         same = hmac.compare_digest(digest_of(key), self._decoy if known is None else known.digest)
-        if known is None:
-            raise AuthenticationError(Reason.UNKNOWN_KEY)
-        if not same:
-            raise AuthenticationError(Reason.WRONG_SECRET)
+        if known is None or not same:  # what has the right hash has the right form too
+            if KEY.fullmatch(key) is None:
+                raise AuthenticationError(Reason.MALFORMED)
+            raise AuthenticationError(Reason.UNKNOWN_KEY if known is None else Reason.WRONG_SECRET)
         now = self._now()
         if now < known.not_before_s:
             raise AuthenticationError(Reason.NOT_YET_VALID)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import aiohttp
 from multidict import istr
@@ -33,13 +32,6 @@ class IdentitySettings:
     jwt: JwtSettings | None = None
     failures: int = 20
     failures_window_s: float = 60.0
-
-
-class Credential(NamedTuple):
-    """What a request shows to say who it is."""
-
-    text: str
-    is_api_key: bool
 
 
 class Authenticator:
@@ -92,14 +84,14 @@ class Authenticator:
         Raises:
             AuthenticationError: no credentials, or none that are believed. Whatever could not be checked is refused.
         """
-        credential = read_credential(headers)
-        if credential.is_api_key:
+        text, is_api_key = read_credential(headers)
+        if is_api_key:
             if self.api_keys is None:
                 raise AuthenticationError(Reason.UNSUPPORTED)
-            return self.api_keys.authenticate(credential.text)
+            return self.api_keys.authenticate(text)
         if self.jwt is None:
             raise AuthenticationError(Reason.UNSUPPORTED)
-        return await self.jwt.verify(credential.text)
+        return await self.jwt.verify(text)
 
     def recognise(self, headers: Mapping[str, str]) -> Caller | None:
         """Return the caller if that takes neither a signature nor I/O: an API key, or a token that was verified before.
@@ -107,16 +99,16 @@ class Authenticator:
         It lets callers whose credentials are good pass while others at their address have used up its budget of failures.
         """
         try:
-            credential = read_credential(headers)
-            if credential.is_api_key:
-                return self.api_keys.authenticate(credential.text) if self.api_keys is not None else None
+            text, is_api_key = read_credential(headers)
+            if is_api_key:
+                return self.api_keys.authenticate(text) if self.api_keys is not None else None
         except AuthenticationError:
             return None
-        return self.jwt.recognise(credential.text) if self.jwt is not None else None
+        return self.jwt.recognise(text) if self.jwt is not None else None
 
 
-def read_credential(headers: Mapping[str, str]) -> Credential:
-    """Return what `X-Api-Key` or `Authorization: Bearer` holds.
+def read_credential(headers: Mapping[str, str]) -> tuple[str, bool]:
+    """Return what `X-Api-Key` or `Authorization: Bearer` holds, and whether it is an API key.
 
     Raises:
         AuthenticationError: nothing there, another scheme, or two headers that do not say the same.
@@ -125,7 +117,7 @@ def read_credential(headers: Mapping[str, str]) -> Credential:
     if authorization is None:
         if key is None:
             raise AuthenticationError(Reason.MISSING)
-        return Credential(key.strip(), is_api_key=True)
+        return key.strip(), True
     scheme, _, rest = authorization.strip().partition(" ")
     bearer = rest.strip()
     if scheme.lower() != "bearer":
@@ -134,7 +126,7 @@ def read_credential(headers: Mapping[str, str]) -> Credential:
         raise AuthenticationError(Reason.MALFORMED)
     if key is not None and not _same(key.strip(), bearer):
         raise AuthenticationError(Reason.AMBIGUOUS)
-    return Credential(bearer, is_api_key=bearer.startswith(_API_KEY_PREFIX))
+    return bearer, bearer.startswith(_API_KEY_PREFIX)
 
 
 def _same(one: str, other: str) -> bool:

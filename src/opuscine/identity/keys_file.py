@@ -32,7 +32,8 @@ from opuscine.identity.scopes import Scope, known_scopes
 MAX_BYTES = 1_048_576
 FIELDS = "id hash name scopes not-before expires"
 
-KEY = re.compile(r"oc_([a-z0-9]{8})_[A-Za-z0-9_-]{43}")
+KEY = re.compile(r"oc_[a-z0-9]{8}_[A-Za-z0-9_-]{43}")
+ID = slice(3, 11)  # of a key: its id
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ID = re.compile(r"[a-z0-9]{8}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")

@@ -103,7 +103,7 @@ class RequestContexts:
             read_tracestate(headers.getall(TRACE_STATE, [])) if TRACE_PARENT in headers else "",
             client_address(peer, headers.getall(X_FORWARDED_FOR, []), trusted) if trusted else peer,
             deadline,
-            self._redis_budget(deadline),
+            self._redis_budget,
             Phases(self._clock),
         )
 

@@ -10,16 +10,16 @@ from functools import lru_cache
 class Phases:
     """Collect the seconds spent in named phases of one request; a phase entered twice adds up."""
 
-    __slots__ = ("_clock", "seconds")
+    __slots__ = ("clock", "seconds")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Start with no phase."""
-        self._clock = clock
+        self.clock = clock  # for who measures a part himself, which takes a third of the time of a `with` block
         self.seconds: dict[str, float] = {}
 
     def phase(self, name: str) -> Phase:
         """Measure a `with` block as part of the phase `name`."""
-        return Phase(self, name, self._clock)
+        return Phase(self, name, self.clock)
 
     def add(self, name: str, seconds: float) -> None:
         """Add seconds that were measured elsewhere."""
@@ -27,7 +27,9 @@ class Phases:
 
     def server_timing(self, total_s: float) -> str:
         """Write the phases as a `Server-Timing` value in milliseconds (W3C Server Timing)."""
-        written = "".join([_written(name, round(seconds * 10_000)) for name, seconds in self.seconds.items()])
+        written = ""
+        for name, seconds in self.seconds.items():
+            written += _written(name, int(seconds * 10_000 + 0.5))
         return f"{written}total;dur={total_s * 1000:.1f}"
 
 
