@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import os
 import signal
 import socket
@@ -33,6 +34,7 @@ IDLE_S = 1.0  # how long connections that idle at a stop are kept for a request 
 FAREWELL_S = 0.5  # for the last event of streams whose time is up
 CUT_OFF_S = 0.1  # aiohttp takes up to twice this to end what the drain left over
 CLEAN_UP_S = 5.0  # longest time for closing connections, pools and files; systemd's TimeoutStopSec allows for it
+YOUNG_OBJECTS = 10_000  # between two looks of the garbage collector
 RELOAD_S = 60.0  # longest time that a reload is waited for; what takes longer goes on by itself
 
 log = structlog.get_logger("opuscine.server")
@@ -69,6 +71,7 @@ async def serve(settings: Settings, manager: ServiceManager, *, handed_over: Seq
             manager.starting("Opening the catalogue; a new one is compiled first")
             app[CONNECTIONS].limit = connections_that_fit(settings.server.max_connections)
             await runner.setup()
+            spare_collector()
             site = await bind(runner, settings, handed_over)
             address = site.name
             log.info("listening", address=address, environment=settings.environment)
@@ -88,6 +91,17 @@ async def serve(settings: Settings, manager: ServiceManager, *, handed_over: Seq
         if heartbeat is not None:
             heartbeat.cancel()
     log.info("stopped")
+
+
+def spare_collector() -> None:
+    """Have the garbage collector pass over what the start has made, and look at what is young less often.
+
+    Nearly everything that requests make is freed as soon as nobody holds it; only cycles wait for the collector. Looking for them every
+    700 objects took a tenth of the CPU of a recommendation (measured).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
 
 
 def log_loop_trouble(_loop: asyncio.AbstractEventLoop, trouble: Mapping[str, Any]) -> None:

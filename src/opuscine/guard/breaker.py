@@ -258,6 +258,8 @@ class Breaker(CircuitBreaker):  # type: ignore[misc]
     def _notify(self, event: str, *args: object, **kwargs: object) -> None:
         """Tell the listeners; one that raises is logged and changes nothing."""
         for listener in self._listeners:
+            if getattr(type(listener), event, None) is getattr(CircuitBreakerListener, event):  # which does nothing
+                continue
             try:
                 getattr(listener, event)(self, *args, **kwargs)
             except Exception:

@@ -73,8 +73,7 @@ class SingleFlight(Generic[KeyT, T]):
         flight.waiting += 1
         time_is_up = False
         try:
-            done, _ = await asyncio.wait((flight.task,), timeout=wait_s)
-            time_is_up = not done
+            time_is_up = not await _ends_within(flight.task, wait_s)
         finally:
             flight.waiting -= 1
             if not flight.waiting and not flight.task.done():
@@ -109,3 +108,22 @@ class SingleFlight(Generic[KeyT, T]):
             del self._flights[key]
         if flight.task.done() and not flight.task.cancelled():
             flight.task.exception()  # nobody may be left to ask for it
+
+
+async def _ends_within(task: asyncio.Task[Any], wait_s: float | None) -> bool:
+    """Wait for a task, however it ends, and say whether it has; as `asyncio.wait` does for many, in half of its time for one."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[bool] = loop.create_future()
+
+    def wake(ended: object) -> None:
+        if not waiter.done():
+            waiter.set_result(ended is not None)
+
+    timer = loop.call_later(wait_s, wake, None) if wait_s is not None else None
+    task.add_done_callback(wake)
+    try:
+        return await waiter
+    finally:
+        task.remove_done_callback(wake)
+        if timer is not None:
+            timer.cancel()

@@ -223,7 +223,7 @@ class LlmClient:
     def _share_s(self, question: Question, tried: Collection[LlmServer]) -> float:
         """Return how long the next server may take: all that is left, or half of it where another could then still answer as usual."""
         left_s = question.ends_at - self._clock()
-        if question.sink is not None:  # a stream that runs is not to be cut off
+        if question.sink is not None or len(tried) == len(self.servers):  # a stream that runs is not to be cut off
             return left_s
         other = self._least_busy(self._admitting(except_for=tried))
         half_s = question.deadline.for_upstream(left_s) / 2
@@ -271,12 +271,16 @@ class LlmClient:
 
     def _admitting(self, *, except_for: Collection[LlmServer] = ()) -> list[LlmServer]:
         """Return the servers that may be asked, beginning with the one whose turn it is."""
+        if len(self.servers) == 1:
+            return [server for server in self.servers if server not in except_for and server.breaker.admits]
         turn = self._turn % len(self.servers)
         in_turn = (*self.servers[turn:], *self.servers[:turn])
         return [server for server in in_turn if server not in except_for and server.breaker.admits]
 
     def _least_busy(self, servers: Iterable[LlmServer]) -> LlmServer | None:
         """Choose the server with the fewest calls under way, the first of several; None if all are full."""
+        if len(self.servers) == 1:
+            return next((server for server in servers if server.limit.has_room), None)
         return min((server for server in servers if server.limit.has_room), key=lambda server: server.limit.in_flight, default=None)
 
     def _refusal(self) -> BreakerOpenError:

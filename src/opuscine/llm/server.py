@@ -24,7 +24,7 @@ from opuscine.llm.ask import LlmAsk, LlmReply
 from opuscine.llm.fault import LlmError, counts_against, fault_of_exception, fault_of_status
 from opuscine.llm.protocols import protocol_of
 from opuscine.llm.protocols.protocol import LlmCall
-from opuscine.llm.session import Attempt
+from opuscine.llm.session import ATTEMPT, Attempt
 from opuscine.model import DegradedReason, Suggestion
 from opuscine.settings import LlmSettings, without_credentials
 from opuscine.telemetry.upstream_calls import UpstreamCalls
@@ -126,6 +126,7 @@ class LlmServer:
         self._rng = rng
         self._calls = calls or UpstreamCalls(name)
         self._url = _below(url, self.protocol.path)
+        self._template = f"/{self.protocol.path.lstrip('/')}"
         self._probe_url = _below(url, self.protocol.probe_path)
 
     async def answer(self, question: Question, slot: Slot, *, limit_s: float, elsewhere: Callable[[], bool]) -> LlmReply:
@@ -241,26 +242,20 @@ class LlmServer:
                 elsewhere=False,
             )
         own = {"Content-Type": "application/json", "X-Request-Timeout-Ms": str(max(1, int(remaining_s * 1000)))}
+        ATTEMPT.set(attempt)
         try:
-            async with (
-                self._calls.measure("POST", f"/{self.protocol.path.lstrip('/')}", question.headers, server=self._url) as measured,
-                self._session.post(
-                    self._url,
-                    data=call.body,
-                    headers={**measured.headers, **self.protocol.headers, **own},
-                    allow_redirects=False,
-                    trace_request_ctx=attempt,
-                ) as response,
-            ):
-                measured.status = response.status
-                if not 200 <= response.status < 300:
-                    fault = fault_of_status(response.status, response.headers.get("Retry-After"))
-                    if response.status in REFUSALS:
-                        fault.refusal = (response.status, await response.content.read(EXPLANATION_BYTES))
-                    raise fault
-                if question.sink is not None and response.content_type == "text/event-stream":
-                    return await self._read_stream(call, response, slot, question.sink)
-                return await self._read_whole(call, response, slot)  # which is also how a server answers that does not stream
+            with self._calls.measure("POST", self._template, question.headers, server=self._url) as measured:
+                headers = {**measured.headers, **self.protocol.headers, **own}
+                async with self._session.post(self._url, data=call.body, headers=headers, allow_redirects=False) as response:
+                    measured.status = response.status
+                    if not 200 <= response.status < 300:
+                        fault = fault_of_status(response.status, response.headers.get("Retry-After"))
+                        if response.status in REFUSALS:
+                            fault.refusal = (response.status, await response.content.read(EXPLANATION_BYTES))
+                        raise fault
+                    if question.sink is not None and response.content_type == "text/event-stream":
+                        return await self._read_stream(call, response, slot, question.sink)
+                    return await self._read_whole(call, response, slot)  # which is also how a server answers that does not stream
         except (aiohttp.ClientError, OSError) as error:
             raise fault_of_exception(error) from error
 

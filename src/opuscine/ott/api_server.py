@@ -232,24 +232,25 @@ class ApiServer:
         """Read a whole answer within its bound; None for a status that says "no such thing"."""
         if self._session.closed:
             raise ApiServerError("the session to the API server is closed: we are stopping", counts=None)
-        async with (
-            self._calls.measure("GET", template, headers, server=url) as measured,
-            self._session.get(url, headers=measured.headers, allow_redirects=False) as response,
-        ):
-            measured.status = response.status
-            if response.status in UNKNOWN_STATUSES:
-                return None
-            if not 200 <= response.status < 300:
-                raise _status_error(response.status)
-            coding = response.headers.get("Content-Encoding", "identity")
-            if coding.strip().lower() not in {"", "identity"}:
-                raise ApiServerError(f"the API server's answer is encoded ({coding[:40]}) unasked")
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > self._settings.max_reply_bytes:
-                    raise ApiServerError(f"the API server's answer is over {self._settings.max_reply_bytes} bytes")
-            return bytes(body)
+        with self._calls.measure("GET", template, headers, server=url) as measured:
+            async with self._session.get(url, headers=measured.headers, allow_redirects=False) as response:
+                measured.status = response.status
+                if response.status in UNKNOWN_STATUSES:
+                    return None
+                if not 200 <= response.status < 300:
+                    raise _status_error(response.status)
+                return await self._bounded_body(response)
+
+    async def _bounded_body(self, response: aiohttp.ClientResponse) -> bytes:
+        coding = response.headers.get("Content-Encoding", "identity")
+        if coding.strip().lower() not in {"", "identity"}:
+            raise ApiServerError(f"the API server's answer is encoded ({coding[:40]}) unasked")
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > self._settings.max_reply_bytes:
+                raise ApiServerError(f"the API server's answer is over {self._settings.max_reply_bytes} bytes")
+        return bytes(body)
 
 
 def _base(address: str) -> URL:
