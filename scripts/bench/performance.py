@@ -84,8 +84,8 @@ def measure(stage: Stage, *, rounds: int, requests: int) -> dict[str, Measured]:
     """Start everyone, and time every path in interleaved rounds. Raises Wrong."""
     paths = contestants(stage, requests)
     found = {path.name: Measured() for path in paths}
-    for path in paths:  # a warm-up that does not count
-        timed(path, share=0.2)
+    for path in paths:  # a warm-up that does not count: everything that is asked for has been asked for once
+        timed(path, share=max(0.2, max(len(path.plan.paths), len(path.plan.bodies)) / path.plan.requests))
     for _ in range(rounds):
         for path in paths:
             found[path.name].add(*timed(path))

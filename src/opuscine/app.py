@@ -103,7 +103,7 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 WISHES = {operation.path: Found(operation) for operation in OPERATIONS if operation.handler is recommend.recommend}
 FAST_ROUTES = FastRoutes(
-    find={"GET": ott.find_kept, "POST": lambda app, target: WISHES.get(target) if app[RECOMMENDER].cache.bytes_held else None},
+    find={"GET": ott.find_kept, "POST": lambda app, target: WISHES.get(target) if app[RECOMMENDER].cache.holds_any else None},
     handlers={**ott.AT_ONCE, **{found.operation.operation_id: recommend.answer_at_once for found in WISHES.values()}},
 )
 # A Redis that hangs costs each request its budget until the breaker opens; it is asked again soon, since asking is cheap.

@@ -21,6 +21,8 @@ from opuscine.operations import Operation
 from opuscine.recommend.recommender import Answer, FilmFound, Finished, Said, Whole
 from opuscine.recommend.wish import Wish
 
+HEAD = written_head(json_headers(), b"").replace(b" 0\r\n", b" %d\r\n")  # of every answer, with the place of its length
+
 
 async def recommend(request: web.Request) -> web.StreamResponse:
     """Answer a wish with films and their links; a caller that accepts `text/event-stream` first gets each film as soon as it is known."""
@@ -52,7 +54,7 @@ def answer_at_once(app: web.Application, exchange: Exchange) -> FastAnswer | Non
         return None
     answer = app[RECOMMENDER].give_kept(kept)
     note_answer(app, context, answer)
-    return FastAnswer(written_head(json_headers(), answer.body), answer.body)
+    return FastAnswer(HEAD % len(answer.body), answer.body)
 
 
 def wish_of(app: web.Application, context: RequestContext, asked: WishFields, user: str | None, wants: CacheWishes = NOTHING) -> Wish:

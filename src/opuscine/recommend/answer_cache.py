@@ -86,6 +86,11 @@ class AnswerCache:
         """Count an answer of the process that was given while fresh."""
         self.process.hits += 1
 
+    @property
+    def holds_any(self) -> bool:
+        """Say whether the process holds an answer, fresh or not."""
+        return self._here.bytes_held > 0
+
     async def elsewhere(self, key: bytes, budget: RedisBudget | None) -> KeptAnswer | None:
         """Return a fresh answer that Redis holds."""
         answer = (await self._read([key], budget)).get(key)
