@@ -57,7 +57,7 @@ SCENARIOS: dict[str, Scenario] = {
         {"callers": 60, "for_s": 6.0, "settle_s": 3.0},
     ),
     "api-document": Scenario(
-        "20,000 requests made from /openapi.json by schemathesis, all its checks",
+        "20,000 different requests made from /openapi.json by schemathesis, all its checks",
         api_document,
         {"cases": 1_000, "examples": 40},
     ),
