@@ -68,6 +68,7 @@ def refused(model: type[BaseModel], value: Any) -> ProblemError:
         ({"message": ""}, "message"),
         ({"message": "  \t\n "}, "message"),
         ({"message": "x" * 2001}, "message"),
+        ({"message": "\n" + "x" * 2000}, "message"),
         ({"message": 5}, "message"),
         ({"message": ["x"]}, "message"),
         ({"message": "x", "page": 0}, "page"),
@@ -81,6 +82,7 @@ def refused(model: type[BaseModel], value: Any) -> ProblemError:
         ({"message": "x", "limit": "９"}, "limit"),
         ({"message": "x", "region": "KOR"}, "region"),
         ({"message": "x", "user_id": "u" * 129}, "user_id"),
+        ({"message": "x", "user_id": "u" * 128 + " "}, "user_id"),
         ({"message": "x", "user_id": {}}, "user_id"),
     ],
 )
@@ -111,6 +113,7 @@ def test_numbers_may_be_digits_nulls_are_absent_and_unknown_fields_ignored() -> 
     assert (read.message, read.page, read.limit, read.user_id, read.region) == ("hi", 2, 5, "42", "KR")
     read = read_fields(RecommendRequest, b'{"message":"hi", "page":null, "limit":null, "user_id": null, "region": null}')
     assert (read.page, read.limit, read.user_id, read.region) == (1, 20, None, None)
+    assert read_fields(RecommendRequest, b'{"message":"hi", "user_id": " \\u0000 "}').user_id is None
 
 
 @given(st.binary(max_size=200))
@@ -166,7 +169,7 @@ def test_overviews_are_cut_at_a_sentences_end() -> None:
 
 def test_a_region_is_two_letters_before_they_are_made_capital() -> None:
     assert OttQuery.model_validate({"id": 1, "region": " kr "}).region == "KR"
-    for other in ("ß", "ŉ", "k", "krw", "ｋｒ"):
+    for other in ("ß", "ŉ", "k", "krw", "ｋｒ", "\u00a0kr"):
         with pytest.raises(ValidationError):
             OttQuery.model_validate({"id": 1, "region": other})
 

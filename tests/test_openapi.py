@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 from openapi_spec_validator import validate
 from openapi_spec_validator.validation import OpenAPIV30SpecValidator
 
 from opuscine.app import OPERATIONS
 from opuscine.codec import dumps
-from opuscine.contract import Problem, RecommendRequest
+from opuscine.contract import Problem, ProblemError, RecommendRequest, read_fields
 from opuscine.openapi import document
+from support.scenarios.leniency import is_lenient
 from support.service import Service
 
 DOCUMENT: dict[str, Any] = json.loads(dumps(document(OPERATIONS)))
@@ -65,6 +69,62 @@ async def test_an_answer_has_the_headers_that_are_described(service: Service, pa
         assert [name for name in described - of_authentication_and_limits if name not in response.headers] == []
 
 
+BLANK = " \t\n\x00\x1c\x7f\x85\u00a0\u1680\u2028\u3000\ufeff"
+TEXTS = st.one_of(
+    st.text(alphabet=BLANK + "가aK", max_size=4),
+    st.builds(
+        lambda length, end: "x" * (length - len(end)) + end, st.sampled_from((128, 129, 2000, 2001)), st.sampled_from(("", " ", "\x00"))
+    ),
+)
+OTHERS: st.SearchStrategy[Any] = st.one_of(st.none(), st.booleans(), st.just(1.5), st.just([]), st.just({}))
+NUMBERS = st.sampled_from((-1, 0, 1, 100, 101, 1000, 1001, 2**63, "1", " 7", "x", ""))
+FIELDS: Mapping[str, st.SearchStrategy[Any]] = {
+    "message": TEXTS | OTHERS,
+    "user_id": TEXTS | OTHERS | st.integers(-2, 2),
+    "page": NUMBERS | OTHERS,
+    "limit": NUMBERS | OTHERS,
+    "region": st.text(alphabet=BLANK + "KkrRß", max_size=4) | OTHERS,
+    "other": OTHERS,
+}
+
+
+@given(st.fixed_dictionaries({}, optional=dict(FIELDS)))
+@example({"message": "\x00\x1f\x7f\x9f"})
+@example({"message": "x", "page": None, "limit": None, "user_id": None, "region": None})
+@example({"message": "x", "region": ""})
+@example({"message": "x", "region": "\tkr "})
+@example({"message": "x", "page": True})
+@example({"message": "x", "page": "２"})
+def test_a_body_is_taken_if_it_fits_the_document_and_only_then(body: dict[str, Any]) -> None:
+    """But for what is lenient: digits as text and users named by a number are taken, though the document promises neither."""
+    try:
+        read_fields(RecommendRequest, json.dumps(body).encode())
+        taken = True
+    except ProblemError:
+        taken = False
+    assert taken is REQUESTS.is_valid(body) or (taken and is_lenient(body))
+
+
+GETS = [(path, methods["get"]["parameters"]) for path, methods in DOCUMENT["paths"].items() if "get" in methods]
+IN_QUERIES = [(path, one) for path, parameters in GETS for one in parameters if one.get("in") == "query"]
+
+
+@pytest.mark.parametrize(("path", "name"), [(path, one["name"]) for path, one in IN_QUERIES if one.get("allowEmptyValue")])
+async def test_a_parameter_without_a_value_is_as_if_it_were_not_there(service: Service, path: str, name: str) -> None:
+    needed = "&".join(f"{one['name']}=496243" for where, one in IN_QUERIES if where == path and one["required"])
+    bodies = []
+    for query in (needed, f"{needed}&{name}="):
+        async with service.caller.get(f"{service.url}{path.replace('{id}', '496243')}?{query}") as response:
+            assert response.status == 200
+            bodies.append({key: value for key, value in (await response.json()).items() if key != "timestamp"})
+    assert bodies[0] == bodies[1]
+
+
+def test_only_a_parameter_that_may_be_absent_may_be_without_a_value() -> None:
+    for _, one in IN_QUERIES:
+        assert one.get("allowEmptyValue", False) is not one["required"]
+
+
 def test_examples_of_problems_are_what_the_service_would_say() -> None:
     for path, methods in DOCUMENT["paths"].items():
         for operation in methods.values():
@@ -79,8 +139,8 @@ def test_examples_of_problems_are_what_the_service_would_say() -> None:
 def test_examples_of_requests_are_requests() -> None:
     examples = DOCUMENT["paths"]["/api/movies/recommend"]["post"]["requestBody"]["content"]["application/json"]["examples"]
     assert len(examples) >= 3
-    for example in examples.values():
-        RecommendRequest.model_validate(example["value"])
+    for shown in examples.values():
+        RecommendRequest.model_validate(shown["value"])
 
 
 def test_the_example_of_a_stream_is_read_like_a_stream() -> None:
@@ -145,6 +205,9 @@ def nullable_as_draft_4() -> Any:
         return {"anyOf": [{"type": "null"}, rewritten]} if schema.get("nullable") else rewritten
 
     return rewrite(DOCUMENT["components"]["schemas"])
+
+
+REQUESTS = Draft4Validator({"$ref": "#/components/schemas/RecommendRequest", "components": {"schemas": nullable_as_draft_4()}})
 
 
 def test_only_recommendations_tell_their_age_and_heed_cache_control() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import from_json
 
@@ -122,29 +122,47 @@ def _whole_number(value: object) -> object:
 
 
 UTF8_BOM = b"\xef\xbb\xbf"  # .NET writes one
-VISIBLE: JsonDict = {"pattern": r"^[\s\S]*[^\s\u0000-\u001F\u007F-\u009F][\s\S]*$"}  # what `_visible_text` leaves something of
+# What `_visible_text` leaves something of. Blanks are named one by one: `\s` is another set in Python, in ECMA 262 and in Java.
+VISIBLE: JsonDict = {
+    "pattern": r"^[\s\S]*[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000][\s\S]*$",
+}
 CONTROLS = dict.fromkeys((*range(32), *range(0x7F, 0xA0)), " ")
 
 
-def _visible_text(value: object) -> object:
-    return value.translate(CONTROLS).strip() if isinstance(value, str) else value
+def _visible_text(value: str) -> str:
+    return value.translate(CONTROLS).strip()
 
 
-def _user(value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return (_visible_text(value) or None) if isinstance(value, str) else value
+def _wish(value: str) -> str:
+    text = _visible_text(value)
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _number_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _user(value: str | None) -> str | None:
+    return (value and _visible_text(value)) or None
+
+
+BLANKS = " \t\r\n"
 
 
 def _region_code(value: object) -> object:
-    code = value.strip() if isinstance(value, str) else value
+    code = value.strip(BLANKS) if isinstance(value, str) else value
     return code.upper() if isinstance(code, str) and code.isascii() else code  # "ß" would become "SS"
 
 
 WholeNumber = BeforeValidator(_whole_number)
+# Lengths are those of what was sent, before blanks are taken off: so the schema says it.
 # The bounds stand inside the validators that come before them, so that both count and the schema shows the bounds.
-Page = Annotated[int, Field(ge=1, le=1000, description="Page, from 1."), WholeNumber]
-Limit = Annotated[int, Field(ge=1, le=100, description="Films per page."), WholeNumber]
+# null is absent (`_null_is_absent`); a type `int | None` would say so too, and hand None on to who reads the model.
+NULLABLE: JsonDict = {"nullable": True}
+Page = Annotated[int, Field(ge=1, le=1000, description="Page, from 1.", json_schema_extra=NULLABLE), WholeNumber]
+Limit = Annotated[int, Field(ge=1, le=100, description="Films per page.", json_schema_extra=NULLABLE), WholeNumber]
 INT64: JsonDict = {"format": "int64"}  # generated clients take a plain integer for 32 bits
 TitleId = Annotated[
     int,
@@ -157,7 +175,7 @@ Region = Annotated[
         pattern=r"^[A-Z]{2}$",
         description="ISO 3166-1 alpha-2; default: the service's region.",
         examples=["KR"],
-        json_schema_extra={"pattern": r"^\s*[A-Za-z]{2}\s*$"},  # what `_region_code` makes of it
+        json_schema_extra={"pattern": r"^[ \t\r\n]*[A-Za-z]{2}[ \t\r\n]*$"},  # what `_region_code` makes one of
     ),
     BeforeValidator(_region_code),
 ]
@@ -185,12 +203,13 @@ class RecommendRequest(_Request):
             examples=["비 오는 날 볼만한 잔잔한 영화"],
             json_schema_extra=VISIBLE,
         ),
-        BeforeValidator(_visible_text),
+        AfterValidator(_wish),
     ]
     user_id: Annotated[
         Annotated[str, Field(max_length=128)] | None,
         Field(description="Who asks, as the caller names its users."),
-        BeforeValidator(_user),
+        BeforeValidator(_number_as_text),
+        AfterValidator(_user),
     ] = None
     page: Page = 1
     limit: Limit = 20

@@ -159,13 +159,15 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
     found = []
     for name, property_schema in schema["properties"].items():
         described = {key: value for key, value in property_schema.items() if key not in {"title", "description", "nullable"}}
+        required = name in in_path or name in schema.get("required", [])
         found.append(
             {
                 "name": name,
                 "in": "path" if name in in_path else "query",
-                "required": name in in_path or name in schema.get("required", []),
+                "required": required,
                 "description": property_schema.get("description", name),
                 "schema": described,
+                **({} if required else {"allowEmptyValue": True}),  # `?region=` is as if it were not there
                 **({"style": "form", "explode": False} if described.get("type") == "array" else {}),  # `1,2,3`
             }
         )

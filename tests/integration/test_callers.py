@@ -87,6 +87,7 @@ WRONG: list[tuple[str, str, bytes | None, dict[str, str], int, str]] = [
     ("GET", "/api/movies/ott?ids=1,x", None, {}, 422, "invalid_fields"),
     ("GET", "/api/movies/ott?ids=0", None, {}, 422, "invalid_fields"),
     ("GET", "/api/movies/ott?ids=" + ",".join(map(str, range(1, 102))), None, {}, 422, "invalid_fields"),
+    ("GET", "/api/movies/ott?ids=" + ",".join(["7"] * 101), None, {}, 422, "invalid_fields"),
     ("GET", "/api/movies/popular?limit=1000", None, {}, 422, "invalid_fields"),
     ("GET", "/api/movies/popular?page=x", None, {}, 422, "invalid_fields"),
     ("GET", "/view", None, {}, 422, "invalid_fields"),

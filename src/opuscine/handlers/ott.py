@@ -121,17 +121,17 @@ async def movies_ott(request: web.Request) -> web.Response:
 
 
 def read_ids(text: str) -> list[int]:
-    """Read `1,2,3`, each number once.
+    """Read `1,2,3`; of a number that stands there twice, one is returned.
 
     Raises:
-        ProblemError: more than 100, or one outside 1..2⁶³-1.
+        ProblemError: more than 100 as they are written, or one outside 1..2⁶³-1.
     """
-    numbers = list(dict.fromkeys(int(part) for part in text.split(",")))
+    numbers = [int(part) for part in text.split(",")]
     if len(numbers) > BATCH_IDS:
         raise ProblemError("invalid_fields", "Not valid: ids.", errors=[FieldError(field="ids", message=f"at most {BATCH_IDS} ids")])
     if any(not 1 <= number <= LARGEST_ID for number in numbers):
         raise ProblemError("invalid_fields", "Not valid: ids.", errors=[FieldError(field="ids", message=f"each from 1 to {LARGEST_ID}")])
-    return numbers
+    return list(dict.fromkeys(numbers))
 
 
 OPERATIONS = (
