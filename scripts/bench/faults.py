@@ -17,11 +17,8 @@ from typing import Any
 
 import uvloop
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from support.scenarios.figures import Figure  # noqa: E402
-from support.scenarios.wall import SCENARIOS  # noqa: E402
+from support.scenarios.figures import Figure
+from support.scenarios.wall import SCENARIOS
 
 Outcome = Mapping[str, Sequence[Figure]]
 

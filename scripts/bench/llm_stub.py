@@ -5,42 +5,27 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import cast
 
 import uvloop
 
+from support.raw_http import Answerer, json_answer
 
-class Stub(asyncio.Protocol):
-    """Read requests with a Content-Length off one connection and give each the same answer."""
+
+class Stub(Answerer):
+    """Give every request the same answer."""
 
     def __init__(self, answer: bytes, delay_s: float) -> None:
         """Prepare the whole answer, head and body."""
-        self._answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer)
+        super().__init__()
+        self._answer = json_answer(answer)
         self._delay_s = delay_s
-        self._transport: asyncio.Transport | None = None
-        self._buffer = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop\'s is one by its methods only
-
-    def data_received(self, data: bytes) -> None:
-        """Answer every request that is complete."""
-        self._buffer += data
-        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            head = self._buffer[:end].lower()
-            length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
-            if len(self._buffer) < end + 4 + length:
-                return
-            self._buffer = self._buffer[end + 4 + length :]
-            if self._delay_s and not head.startswith(b"get "):  # a probe of its health need not wait
-                asyncio.get_running_loop().call_later(self._delay_s, self._give)
-            else:
-                self._give()
-
-    def _give(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(self._answer)
+    def asked(self, head: bytes) -> None:
+        """Answer, after the delay unless it is a probe."""
+        if self._delay_s and not head.startswith(b"get "):  # a probe of its health need not wait
+            asyncio.get_running_loop().call_later(self._delay_s, self.give, self._answer)
+        else:
+            self.give(self._answer)
 
 
 async def serve(port: int, answer: bytes, delay_s: float) -> None:

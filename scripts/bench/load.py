@@ -15,14 +15,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import uvloop
 
 from bench.stage import HERE
+from support.raw_http import Connection, json_request
 
 LONGEST_S = 600.0
-CUT_OFF = 0  # the status of an answer that never came
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,43 +75,6 @@ def run(plan: Plan) -> Result:
     return Result(**json.loads(told.stdout))
 
 
-class Connection(asyncio.Protocol):
-    """One kept-alive connection that sends one request at a time."""
-
-    def __init__(self) -> None:
-        """Start unconnected."""
-        self.transport: asyncio.Transport | None = None
-        self.answer: asyncio.Future[tuple[int, bytes]] | None = None
-        self._buffer = bytearray()
-        self._wanted = -1
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self.transport = cast("asyncio.Transport", transport)  # uvloop\'s is one by its methods only
-
-    def data_received(self, data: bytes) -> None:
-        """Collect an answer; only ones with a Content-Length are understood."""
-        self._buffer += data
-        if self._wanted < 0:
-            end = self._buffer.find(b"\r\n\r\n")
-            if end < 0:
-                return
-            head = bytes(self._buffer[:end]).lower()
-            self._wanted = end + 4 + int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
-        if len(self._buffer) >= self._wanted and self.answer is not None and not self.answer.done():
-            status = int(self._buffer[9:12])
-            body = bytes(self._buffer[self._buffer.find(b"\r\n\r\n") + 4 : self._wanted])
-            del self._buffer[: self._wanted]
-            self._wanted = -1
-            self.answer.set_result((status, body))
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the protocol's name
-        """Tell who waits."""
-        self.transport = None
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_result((CUT_OFF, b""))
-
-
 class Generator:
     """Carries out one plan."""
 
@@ -120,17 +83,11 @@ class Generator:
         self._plan = plan
         host, _, port = plan.url.removeprefix("http://").partition(":")
         self._address = (host, int(port))
-        lines = [f"Host: {host}:{port}", *(f"{name}: {value}" for name, value in plan.headers.items())]
-        head = "\r\n".join(lines)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in plan.headers.items())
         if plan.bodies:
-            encoded = [body.encode() for body in plan.bodies]
-            kind = "Content-Type: application/json"
-            self._requests = [
-                f"POST {plan.paths[0]} HTTP/1.1\r\n{head}\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-                for body in encoded
-            ]
+            self._requests = [json_request(plan.paths[0], f"{host}:{port}", body.encode(), lines.encode()) for body in plan.bodies]
         else:
-            self._requests = [f"GET {path} HTTP/1.1\r\n{head}\r\n\r\n".encode() for path in plan.paths]
+            self._requests = [f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{lines}\r\n".encode() for path in plan.paths]
         self._sent = 0
         self._latencies: list[float] = []
         self._statuses: Counter[int] = Counter()
@@ -176,15 +133,11 @@ class Generator:
 
     async def _exchange(self, connection: Connection, due: float) -> Connection:
         """Send the next request; return the connection for the one after."""
-        if connection.transport is None or connection.transport.is_closing():
+        if not connection.is_open:
             connection = await self._connect()
-        connection.answer = asyncio.get_running_loop().create_future()
-        if connection.transport is not None:  # else it is lost again, and the answer with it
-            connection.transport.write(self._requests[self._sent % len(self._requests)])
-        else:
-            connection.answer.set_result((CUT_OFF, b""))
+        request = self._requests[self._sent % len(self._requests)]
         self._sent += 1
-        status, body = await connection.answer
+        status, body = await connection.exchange(request)
         self._latencies.append(time.perf_counter() - due)
         self._statuses[status] += 1
         if status != 200 or len(body) < self._plan.least_bytes or self._plan.holds.encode() not in body:

@@ -54,7 +54,7 @@ SCENARIOS: dict[str, Scenario] = {
     "slowing-model": Scenario(
         "An LLM server that slows from 60 ms to 2 s beyond 16 calls at one time, 300 callers",
         slowing_model,
-        {"callers": 60, "for_s": 6.0, "settle_s": 3.0},
+        {"for_s": 6.0, "settle_s": 3.0},
     ),
     "api-document": Scenario(
         "20,000 different requests made from /openapi.json by schemathesis, all its checks",
