@@ -87,6 +87,9 @@ def test_a_particle_can_be_taken_off_if_two_syllables_stay(word: str, stem: str 
         ("여행", "여행자", Place.START),
         ("sf", "sf영화", Place.WORD),
         ("art", "start", Place.ABSENT),
+        ("art", "party", Place.ABSENT),
+        ("art", "smart_art!", Place.WORD),
+        ("2", "22 2", Place.WORD),
         ("art", "art house", Place.WORD),
     ],
 )

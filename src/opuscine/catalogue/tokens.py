@@ -35,6 +35,7 @@ _PARTICLES = sorted(
     key=len,
     reverse=True,
 )
+_LETTER = re.compile(_OTHER)
 _PARTICLE_END = re.compile(rf"(?:{'|'.join(_PARTICLES)})?(?!{_OTHER}|[{_SYLLABIC}])")
 
 
@@ -83,8 +84,7 @@ class Term:
     def place_in(self, folded: str) -> Place:
         """Say how the term stands best in a text that `fold` has prepared; with a particle behind it a word is a word."""
         if not self.syllabic:
-            found = re.search(rf"(?<!{_OTHER}){re.escape(self.text)}(?!{_OTHER})", folded)
-            return Place.WORD if found else Place.ABSENT
+            return Place.WORD if self._stands_apart_in(folded) else Place.ABSENT
         best = Place.ABSENT
         at = folded.find(self.text)
         while at >= 0 and best is not Place.WORD:
@@ -94,6 +94,15 @@ class Term:
                 best = Place.WORD if _PARTICLE_END.match(folded, at + len(self.text)) else Place.START
             at = folded.find(self.text, at + 1)
         return best
+
+    def _stands_apart_in(self, folded: str) -> bool:
+        """Tell whether it stands somewhere without letters next to it. A pattern made for each word would take milliseconds to compile."""
+        at = folded.find(self.text)
+        while at >= 0:
+            if not (at and _LETTER.match(folded, at - 1)) and not _LETTER.match(folded, at + len(self.text)):
+                return True
+            at = folded.find(self.text, at + 1)
+        return False
 
 
 def fold(text: str) -> str:
