@@ -12,10 +12,10 @@ from support.manual_clock import ManualClock
 from support.queueing import AnswerTime, Queueing, knee
 
 
-def rig(answer_s: AnswerTime, *, maximum: int = 64, first: int | None = None, callers: int = 100) -> Queueing:
+def rig(answer_s: AnswerTime, *, maximum: int = 64, first: int | None = None, callers: int = 100, pause_s: float = 0.2) -> Queueing:
     """Set a fresh limit before an upstream."""
     clock = ManualClock()
-    return Queueing(AdaptiveLimit(maximum, first=first, clock=clock), clock, answer_s, callers=callers)
+    return Queueing(AdaptiveLimit(maximum, first=first, clock=clock), clock, answer_s, callers=callers, pause_s=pause_s)
 
 
 def begun(limit: AdaptiveLimit) -> Slot:
@@ -110,6 +110,16 @@ def test_what_was_too_high_is_tried_ever_more_rarely() -> None:
         cuts.append(queueing.limit.info.cuts)
     assert cuts[0] <= 3
     assert cuts[2] - cuts[1] <= 1
+
+
+@pytest.mark.parametrize("callers", [240, 270, 300, 400])
+def test_trying_what_was_too_high_costs_no_more_than_the_slow_answers_of_one_try(callers: int) -> None:
+    """The upstream sees up to two calls fewer than the limit does, so that a limit that is too high looks good for a while."""
+    queueing = rig(lambda at, running, chance: knee(16)(at, running - chance.choice((0, 0, 1, 2)), chance), callers=callers, pause_s=1.05)
+    queueing.run(10.0)
+    each = [queueing.run(5.0) for _ in range(20)]
+    assert min(each) >= 0.4 * 260, "its slow answers take 2 s of the 5"
+    assert sum(each) / len(each) >= 0.9 * 260
 
 
 def test_an_upstream_that_recovers_gets_its_calls_back() -> None:

@@ -36,12 +36,13 @@ class AdaptiveLimitInfo:
 class Slot:
     """The place of one call. Every slot must end."""
 
-    __slots__ = ("_limit", "begun_at", "crowded", "ended", "judged")
+    __slots__ = ("_limit", "begun_at", "crowded", "ended", "judged", "under")
 
     def __init__(self, limit: AdaptiveLimit) -> None:
         """Begin now, as one more of those under way."""
         self._limit = limit
         self.crowded = limit.in_flight > 1  # others were under way when it began
+        self.under = limit.limit
         self.begun_at = limit.clock()
         self.judged = False
         self.ended = False
@@ -97,8 +98,8 @@ class AdaptiveLimit:
 
     The base is the lower quartile of windows. It follows them, but upwards only while no number is known to be too high, so that a
     queue that grows is not taken for the usual. Where long answers are usual among short ones, that share is forgiven: half of the
-    others must be slow. A call that ran alone and was slow has other reasons than company: a window of such calls moves the base,
-    not the limit.
+    others must be slow. How calls did under a limit known to be too high is not the usual. A call that ran alone and was slow has other
+    reasons than company: a window of such calls moves the base, not the limit.
 
     A call is slow from the moment that it should have been answered, whether an answer, an error or nothing comes. An error before that
     says nothing.
@@ -181,7 +182,8 @@ class AdaptiveLimit:
     def _note(self, slot: Slot, took_s: float) -> None:
         slot.judged = True
         window, slow = self._window, self._is_slow(took_s)
-        self._usually_slow = min(MOST_USUAL, self._usually_slow + USUAL * (slow - self._usually_slow))
+        if self._ceiling is None or slot.under < self._ceiling:  # else it was company that made it slow, which is not forgiven
+            self._usually_slow = min(MOST_USUAL, self._usually_slow + USUAL * (slow - self._usually_slow))
         if slot in window.open:
             window.open.remove(slot)
             window.times.append(took_s)
@@ -233,6 +235,8 @@ class AdaptiveLimit:
         tried = self._ceiling is not None and self.limit >= self._ceiling
         if not window.full or ((tried or self._doubling) and self._is_new()):
             self._go_on_with(self.limit)
+            if tried:
+                self._window.open = window.open  # should they be slow and fill the places, hardly another call comes to be judged
             return
         self._good = self.limit
         if tried:
