@@ -22,6 +22,7 @@ from opuscine.connections.open_connections import OpenConnections
 from opuscine.cors import allow_origins
 from opuscine.errors import SettingsError
 from opuscine.fast_path import FastRoutes, Found, fast_path
+from opuscine.guard.awake_clock import AwakeClock
 from opuscine.guard.breaker import Breaker
 from opuscine.guard.probe import CachedProbe
 from opuscine.guard.rate_limiter import Rate, RateLimiter, RedisRateLimiter
@@ -251,7 +252,11 @@ async def open_llm(app: web.Application, settings: Settings, stack: AsyncExitSta
     """Open the guarded way to the LLM servers, and the probes that health answers from."""
     session = await stack.enter_async_context(llm_session(settings.llm))
     app[LLM] = LlmClient.open(
-        settings.llm, session, clock=clock, calls=lambda name: UpstreamCalls(name, app[MEASURES].calls, app.get(TRACING), clock=clock)
+        settings.llm,
+        session,
+        clock=clock,
+        limit_clock=stack.enter_context(AwakeClock(clock)),
+        calls=lambda name: UpstreamCalls(name, app[MEASURES].calls, app.get(TRACING), clock=clock),
     )
     app[LLM_PROBES] = {
         server.name: await stack.enter_async_context(

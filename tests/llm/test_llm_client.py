@@ -15,6 +15,7 @@ import pytest
 
 from opuscine.errors import SettingsError, UpstreamError
 from opuscine.guard.adaptive_limit import AdaptiveLimit
+from opuscine.guard.awake_clock import AwakeClock
 from opuscine.guard.breaker import Breaker
 from opuscine.guard.deadline import Deadline
 from opuscine.guard.retry import RetryPolicy
@@ -74,7 +75,14 @@ RigMaker = Callable[..., Awaitable[Rig]]
 
 
 @asynccontextmanager
-async def rig_for(url: str, *, retry: RetryPolicy = ONCE, rng: Callable[[], float] = lambda: 0.5, **changed: Any) -> AsyncIterator[Rig]:
+async def rig_for(
+    url: str,
+    *,
+    retry: RetryPolicy = ONCE,
+    rng: Callable[[], float] = lambda: 0.5,
+    limit_clock: Callable[[], float] | None = None,
+    **changed: Any,
+) -> AsyncIterator[Rig]:
     """Build a client for an address; `changed` names settings."""
     values: dict[str, Any] = {
         "urls": (url,),
@@ -88,7 +96,7 @@ async def rig_for(url: str, *, retry: RetryPolicy = ONCE, rng: Callable[[], floa
     settings = LlmSettings(**values | changed)
     clock = ManualClock()
     async with llm_session(settings) as session:
-        client = LlmClient.open(settings, session, retry=retry, breaker_clock=clock, rng=rng, queue_s=0.0)
+        client = LlmClient.open(settings, session, retry=retry, limit_clock=limit_clock, breaker_clock=clock, rng=rng, queue_s=0.0)
         [server] = client.servers
         yield Rig(client, server, server.breaker, server.limit, session, clock)
 
@@ -630,3 +638,17 @@ async def test_a_probe_that_finds_the_server_ill_says_so_and_leaves_the_breaker_
             await rig.server.probe()
         assert failed.value.reason is reason
         assert rig.breaker.closed
+
+
+async def test_what_holds_up_our_own_event_loop_is_not_taken_for_a_slow_server(llm: LlmServer) -> None:
+    """The server answers in 50 ms as ever, but half a second passes before anybody looks."""
+    llm.answer = slow(0.05)
+    with AwakeClock() as awake:
+        async with rig_for(llm.url, max_concurrent=16, limit_clock=awake) as rig:
+            await asyncio.gather(*(rig.ask() for _ in range(16)))
+            for _ in range(4):
+                calls = asyncio.gather(*(rig.ask() for _ in range(16)))
+                await until(lambda: llm.in_flight == 16)
+                time.sleep(0.5)  # noqa: ASYNC251  that is the fault
+                await calls
+            assert (rig.limit.info.cuts, rig.limit.limit) == (0, 16)

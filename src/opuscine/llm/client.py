@@ -76,6 +76,7 @@ class LlmClient:
         *,
         retry: RetryPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
+        limit_clock: Callable[[], float] | None = None,
         breaker_clock: Callable[[], float] | None = None,
         rng: Callable[[], float] = random.random,
         queue_s: float = QUEUE_S,
@@ -83,7 +84,8 @@ class LlmClient:
     ) -> LlmClient:
         """Build the client with its servers: `llm`, or `llm-1`, `llm-2` and so on in the order of `LLM_SERVER_URL`.
 
-        `calls` gives what measures the attempts at a server, by its name.
+        `calls` gives what measures the attempts at a server, by its name. `limit_clock` is what the limits judge the servers by, such as
+        one that does not count our own delays; without it that is `clock`.
 
         Raises:
             SettingsError: an address or the protocol is not one we can use.
@@ -97,7 +99,7 @@ class LlmClient:
                 session=session,
                 settings=settings,
                 breaker=llm_breaker(settings, name, clock=breaker_clock or clock),
-                limit=AdaptiveLimit(settings.max_concurrent, clock=clock),
+                limit=AdaptiveLimit(settings.max_concurrent, clock=limit_clock or clock),
                 budget=budget,
                 retry=retry,
                 clock=clock,
