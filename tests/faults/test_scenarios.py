@@ -40,6 +40,14 @@ SMALL = [
         told_by="log `breaker changed state`; `/admin/stats` ▸ `redis.breaker`",
     ),
     small(
+        "slowing-model",
+        "Overload",
+        "The LLM server answers in 60 ms, but in 2 s what comes beyond 16 calls at one time, and 300 callers ask every second",
+        caller_gets="200: the model's films for about sixteen at one time, the others from the catalogue, `degraded_reason: overloaded`",
+        within="200 ms from the catalogue",
+        told_by="`/admin/stats` ▸ `llm.calls`: `limit`, `in_flight`, `waiting`, `refused`; `recommend.fallbacks.overloaded`",
+    ),
+    small(
         "identical",
         "Overload",
         "A thousand callers ask the very same at one time, and some of them leave",
