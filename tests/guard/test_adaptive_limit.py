@@ -112,14 +112,15 @@ def test_what_was_too_high_is_tried_ever_more_rarely() -> None:
     assert cuts[2] - cuts[1] <= 1
 
 
+@pytest.mark.parametrize("unseen", [(0, 0, 1, 2), (0, 1, 1, 2), (0, 1, 2, 3)])
 @pytest.mark.parametrize("callers", [240, 270, 300, 400])
-def test_trying_what_was_too_high_costs_no_more_than_the_slow_answers_of_one_try(callers: int) -> None:
-    """The upstream sees up to two calls fewer than the limit does, so that a limit that is too high looks good for a while."""
-    queueing = rig(lambda at, running, chance: knee(16)(at, running - chance.choice((0, 0, 1, 2)), chance), callers=callers, pause_s=1.05)
+def test_trying_what_was_too_high_costs_little_more_than_the_slow_answers_of_one_try(callers: int, unseen: tuple[int, ...]) -> None:
+    """The upstream sees a few calls fewer than the limit does, so that a limit that is too high looks good for a while."""
+    queueing = rig(lambda at, running, chance: knee(16)(at, running - chance.choice(unseen), chance), callers=callers, pause_s=1.05)
     queueing.run(10.0)
-    each = [queueing.run(5.0) for _ in range(20)]
-    assert min(each) >= 0.4 * 260, "its slow answers take 2 s of the 5"
-    assert sum(each) / len(each) >= 0.9 * 260
+    each = [queueing.run(10.0) for _ in range(12)]
+    assert min(each) >= 0.4 * 260, "its slow answers take 2 s and more of the 10"
+    assert sum(each) / len(each) >= 0.85 * 260
 
 
 def test_an_upstream_that_recovers_gets_its_calls_back() -> None:

@@ -93,8 +93,9 @@ class AdaptiveLimit:
 
     Calls are judged in windows of those that began under the present limit, the quick ones and the slow ones alike. When half of a
     window took more than 2.5 times the base (and 20 ms) the limit is cut by a fifth, and the number that was too high is remembered: it
-    is tried again after 20 s, and ever more rarely while that fails. A window that was not slow raises the limit by one if half of
-    its calls saw all places taken, and doubles it until the first slow window, which then only goes back to the last good number.
+    is tried again after 20 s, and ever more rarely while that fails, be it only the next number that does, soon after. A window that was
+    not slow raises the limit by one if half of its calls saw all places taken, and doubles it until the first slow window, which then
+    only goes back to the last good number.
 
     The base is the lower quartile of windows. It follows them, but upwards only while no number is known to be too high, so that a
     queue that grows is not taken for the usual. Where long answers are usual among short ones, that share is forgiven: half of the
@@ -121,6 +122,8 @@ class AdaptiveLimit:
         self._doubling = True
         self._good = max(1, self.limit // 2)  # the last limit that was not too high; half of the first is taken for that
         self._ceiling: int | None = None  # what was too high the last time
+        self._overcome: int | None = None  # the last ceiling that was tried and looked good
+        self._overcome_at = 0.0
         self._pause_s = FIRST_PAUSE_S
         self._try_ceiling_at = 0.0
         self._usually_slow = 0.0  # share of answers
@@ -209,7 +212,8 @@ class AdaptiveLimit:
             self._go_on_with(self.limit)
             return
         self._cuts += 1
-        failed_again = self._ceiling is not None and self.limit >= self._ceiling
+        looked_good = self._overcome is not None and self.clock() - self._overcome_at < FIRST_PAUSE_S
+        failed_again = looked_good or (self._ceiling is not None and self.limit >= self._ceiling)
         self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s) if failed_again else FIRST_PAUSE_S
         self._try_ceiling_at = self.clock() + self._pause_s
         if self._doubling and self._good < self.limit:
@@ -218,6 +222,9 @@ class AdaptiveLimit:
         else:
             self._ceiling = self.limit
             lower = max(1, min(self.limit - 1, int(self.limit * CUT)))
+        if self._overcome is not None and looked_good:  # but was not: its slow calls take a while to fill the places
+            self._ceiling = min(self._ceiling, self._overcome)
+            lower = max(1, min(lower, self._ceiling - 1))
         self._doubling = False
         self._go_on_with(lower)
 
@@ -240,8 +247,8 @@ class AdaptiveLimit:
             return
         self._good = self.limit
         if tried:
+            self._overcome, self._overcome_at = self._ceiling, self.clock()
             self._ceiling = None
-            self._pause_s = FIRST_PAUSE_S
         self._go_on_with(self._raised())
 
     def _is_new(self) -> bool:
