@@ -134,8 +134,8 @@ class FastPath:
         for leave in self._leave:
             leave(exchange)
         self.answered += 1
-        own = "".join(exchange.lines)
-        return b"HTTP/1.1 200 OK\r\n%b%bDate: %b\r\n\r\n%b" % (answer.head, own.encode(), rfc822_formatted_time().encode(), answer.body)
+        own = f"{''.join(exchange.lines)}Date: {rfc822_formatted_time()}\r\n\r\n"
+        return b"".join((b"HTTP/1.1 200 OK\r\n", answer.head, own.encode(), answer.body))
 
     def _labels_of(self, operation: Operation) -> Labels:
         labels = self._labels.get(operation.operation_id)
