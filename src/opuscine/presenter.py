@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from opuscine.byte_lru import ByteLru
 from opuscine.codec import dumps, loads
 from opuscine.contract import ANSWER_LIMIT_BYTES, Asked, fit, show_course, show_film, show_instant, show_origin, show_recommendation
 from opuscine.model import DegradedReason, Recommendation, RecommendedFilm, TitleRef
-from opuscine.recommend.byte_lru import ByteLru
 from opuscine.recommend.wish import Wish
 
 EARLIER = "지금은 추천 모델의 답을 받을 수 없어 앞서 드린 추천을 다시 보여 드립니다."
