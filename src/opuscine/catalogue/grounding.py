@@ -10,7 +10,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 from sys import getsizeof
@@ -79,8 +78,7 @@ class TitleIndex(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Grounded:
+class Grounded(NamedTuple):
     """Suggestions after grounding: each work once, in the order of its first mention, and what was given up."""
 
     films: tuple[RecommendedFilm, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from opuscine.catalogue.genres import GENRES, related
 from opuscine.model import Film, RecommendedFilm
@@ -13,8 +13,7 @@ from opuscine.recommend.intent import Facts, Intent
 NOTHING_STATED = Facts()
 
 
-@dataclass(frozen=True, slots=True)
-class Constrained:
+class Constrained(NamedTuple):
     """The films that may stay, and why others may not: the word of a constraint → how many films broke it."""
 
     films: tuple[RecommendedFilm, ...]

@@ -33,7 +33,8 @@ class Pages:
 
     def elsewhere(self, number: int) -> dict[TitleRef, str]:
         """Return every film given on other pages, in the order of the pages."""
-        return {ref: title for page in sorted(self.given) if page != number for ref, title in self.given[page].items()}
+        pages = [page for page in self.given if page != number]
+        return {ref: title for page in sorted(pages) for ref, title in self.given[page].items()} if pages else {}
 
     def add(self, number: int, found: Iterable[RecommendedFilm]) -> tuple[RecommendedFilm, ...]:
         """Make a page of what was left over for it and of what the model gave, without films of other pages, and return it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -19,9 +19,9 @@ from opuscine.recommend.wish import RequestScope
 AT_A_TIME = 20  # suggestions grounded before others have their turn: 2 ms of the loop, 10 ms for the longest titles (measured)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sifted:
-    """What is left of suggestions, and what was given up: without a title of the catalogue, and by constraint."""
+    """What is left of suggestions, and what was given up: without a title of the catalogue, and by constraint. Nobody changes it."""
 
     films: tuple[RecommendedFilm, ...] = ()
     rejected: int = 0
@@ -66,7 +66,7 @@ class Sifter:
             if scope.deadline.remaining() < scope.deadline.reserve() / 2:
                 left = len(suggestions) - begin
                 self._log.warning("no time to ground all suggestions", left=left, of=len(suggestions))
-                return replace(grounded, rejected=grounded.rejected + left)
+                return grounded._replace(rejected=grounded.rejected + left)
             grounded = grounded.plus(self._grounder.ground(suggestions[begin : begin + AT_A_TIME], ids_trusted=ids_trusted))
         return grounded
 
