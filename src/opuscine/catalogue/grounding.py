@@ -1,4 +1,4 @@
-"""Which film is meant: ties a model's suggestions to works of the catalogue. Pure over a title index.
+"""Which film is meant: ties a model's suggestions to works of the catalogue. Pure over a title index, but for what is remembered.
 
 A wrong link costs far more than a missing one. So a number is believed only from an upstream that is trusted with numbers, and only as far
 as the title beside it does not speak against it; and where two works fit and nothing decides between them, neither is taken.

@@ -117,7 +117,7 @@ class OttRepository:
             return None
         try:
             kept = local.kept()
-        except OpusCineError:
+        except Exception:  # as in `_ask`, which meets it next
             return None
         by = (local.name, region)
         answers: dict[TitleRef, Availability] = {}

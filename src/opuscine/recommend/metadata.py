@@ -84,7 +84,7 @@ def _sentence(value: Any) -> str:
 
 
 def _share(value: Any) -> float:
-    if type(value) is float and 0.0 <= value <= 1.0:  # as nearly all are written
+    if type(value) is float and 0.0 < value <= 1.0:  # as nearly all are written
         return round(value, 4)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return 0.0

@@ -402,9 +402,12 @@ def test_what_only_seems_to_come_again_is_read_for_itself(first: dict[str, Any],
 
 def test_a_film_that_a_server_names_again_is_the_same_suggestion_until_anything_is_said_differently() -> None:
     call = MovieRecommend().begin(LlmAsk("영화"))
-    bodies = [json.dumps({"movies": [{**PARASITE, **more}]}).encode() for more in ({}, {}, {"overview": "다른 줄거리."}, {})]
-    [first], [again], [other], [back] = (call.read(body).suggestions for body in bodies)
+    said: list[dict[str, Any]] = [{}, {}, {"why": "신납니다", "links": [{"to": [1]}]}, {"overview": "다른 줄거리."}, {"year": 2018}, {}]
+    bodies = [json.dumps({"movies": [{**PARASITE, **more}]}).encode() for more in said]
+    [first], [again], [with_more], [other], [dated], [back] = (call.read(body).suggestions for body in bodies)
     assert again is first
+    assert with_more is first  # it says nothing more of what is read
+    assert dated.year == 2018
     assert other.overview == "다른 줄거리."
     assert back == first
 
@@ -419,6 +422,6 @@ def test_what_is_kept_of_items_is_bounded() -> None:
     deep: Any = "x"
     for _ in range(900):
         deep = [deep]
-    reader.read([{"id": 1, "title": "코코", "more": "x" * LARGEST_KEPT_ITEM_BYTES}, {"id": 2, "title": "코코", "more": deep}])
+    reader.read([{"id": 1, "title": "코코", "overview": "x" * LARGEST_KEPT_ITEM_BYTES}, {"id": 2, "title": "코코", "genre_ids": deep}])
     reader.read([{"id": "3", "title": "코코"}, {"title": "코코"}])
     assert reader.bytes_held == held
