@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 
 import pytest
 
@@ -72,6 +73,16 @@ def test_an_answer_joined_from_parts_is_the_one_encoded_as_a_whole(size: int) ->
     ]
     for other in others:
         assert presenter.encode(WISH, other, elapsed_s=0.12345) == fit(presenter.show(WISH, other, elapsed_s=0.12345))
+
+
+def test_what_stands_before_the_films_is_that_of_each_answer() -> None:
+    as_of = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    presenter = AnswerPresenter(lambda: as_of)
+    for _ in range(2):
+        for source, reason, region, rejected in product(Source, [None, *DegradedReason], ["KR", "US"], [0, 1, 20]):
+            answer, wish = replace(found(), source=source, degraded_reason=reason, rejected=rejected), replace(WISH, region=region)
+            assert presenter.encode(wish, answer, elapsed_s=0.1) == fit(presenter.show(wish, answer, elapsed_s=0.1))
+        as_of = datetime(2026, 7, 8, tzinfo=UTC)
 
 
 def test_who_asked_stands_in_no_answer() -> None:

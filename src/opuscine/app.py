@@ -14,6 +14,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.process_collector import ProcessCollector
 
+from opuscine.catalogue.grounding import Grounder
 from opuscine.catalogue.service import Catalogue
 from opuscine.client_address import read_networks
 from opuscine.codec import dumps
@@ -228,7 +229,7 @@ def resources(
             app[PRESENTER] = AnswerPresenter(lambda: catalogue.info.as_of)
             app[RECOMMENDER] = Recommender(
                 model=model,
-                sifter=Sifter(catalogue, repository),
+                sifter=Sifter(Grounder(catalogue, lambda: catalogue.info), repository),
                 sentences=sentences,
                 embedded=embedded,
                 cache=AnswerCache(

@@ -19,7 +19,7 @@ from pydantic_core import from_json
 from opuscine.catalogue.plain_text import cut_at_sentence
 from opuscine.codec import dumps
 from opuscine.errors import OpusCineError
-from opuscine.model import Film, Match, OttLink, Recommendation, RecommendedFilm, TitleRef
+from opuscine.model import DegradedReason, Film, Match, OttLink, Recommendation, RecommendedFilm, Source, TitleRef
 
 ANSWER_LIMIT_BYTES = 262_144  # WebClient's default buffer: a larger answer fails there
 OVERVIEW_CHARS = 500
@@ -609,9 +609,9 @@ def show_films(films: Sequence[RecommendedFilm]) -> list[dict[str, Any]]:
     return [show_film(item.film, item.match, item.links) for item in films]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
-    """What of a request is shown in its answer."""
+    """What of a request is shown in its answer. Nobody changes it; as with a suggestion, that is not enforced."""
 
     message: str
     page: int
@@ -622,24 +622,24 @@ class Asked:
 def show_recommendation(found: Recommendation, asked: Asked, *, as_of: datetime, elapsed_s: float) -> dict[str, Any]:
     """Show the answer to a wish; `fit` brings it under its limit."""
     return {
-        **show_origin(found, asked, as_of=show_instant(as_of)),
+        **show_origin(found.source, found.degraded_reason, asked.region, as_of=show_instant(as_of), rejected=found.rejected),
         "movies": show_films(found.films),
         **show_course(found, asked, elapsed_s=elapsed_s),
     }
 
 
-def show_origin(found: Recommendation, asked: Asked, *, as_of: str) -> dict[str, Any]:
+def show_origin(source: Source, degraded_reason: DegradedReason | None, region: str, *, as_of: str, rejected: int) -> dict[str, Any]:
     """Show what stands before the films: where they come from."""
     return {
         "success": True,
         "data": {
-            "source": found.source.value,
-            "degraded": found.degraded_reason is not None,
-            "degraded_reason": found.degraded_reason.value if found.degraded_reason else None,
-            "region": asked.region,
+            "source": source.value,
+            "degraded": degraded_reason is not None,
+            "degraded_reason": degraded_reason.value if degraded_reason else None,
+            "region": region,
             "as_of": as_of,
             "attribution": ATTRIBUTION,
-            "rejected": found.rejected,
+            "rejected": rejected,
         },
     }
 

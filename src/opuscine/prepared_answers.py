@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from multidict import CIMultiDict
 
-from opuscine.recommend.byte_lru import ByteLru
+from opuscine.byte_lru import ByteLru
 
 KEPT_BYTES = 8 * 1024 * 1024
 LONGEST_TARGET = 64  # of what a caller may write in many ways, only the short ones are kept

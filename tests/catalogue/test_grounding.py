@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opuscine.catalogue.grounding import RUNGS, SCORES, Grounded, TitleIndex, ground
+from opuscine.catalogue.grounding import RUNGS, SCORES, Grounded, Grounder, TitleIndex, ground
 from opuscine.catalogue.spelling import Spelling
 from opuscine.catalogue.titles import TitleEntry, TitleRole, plain_title, title_key
 from opuscine.catalogue.variants import Form, Variant, VariantEntry, read_borne
@@ -573,3 +573,56 @@ def test_a_suggestion_word_for_word_comes_to_the_same_by_the_short_way(item: Sug
     short, long = (ground([one], index, ids_trusted=True) for one in (item, replace(item, title=f"{item.title} ")))
     assert [(found.film.ref, found.match) for found in short.films] == [(found.film.ref, found.match) for found in long.films]
     assert short.rejected == long.rejected
+
+
+LATER = [*(replace(film, overview="새로") for film in CATALOGUE[3:]), work(998, "새 영화", 2026)]
+POOL = st.lists(SUGGESTIONS | SAID, min_size=1, max_size=6)
+
+
+@settings(deadline=None)
+@given(POOL, st.data())
+def test_what_is_grounded_again_comes_to_the_same_in_every_edition(pool: list[Suggestion], data: st.DataObject) -> None:
+    """Replies of the same few suggestions, trusted or not, while the catalogue changes to and fro."""
+    index = ListedTitles(CATALOGUE)
+    edition = object()
+    grounder = Grounder(index, lambda: edition)
+    for _ in range(data.draw(st.integers(1, 6))):
+        if data.draw(st.booleans()):
+            films, edition = data.draw(st.sampled_from([CATALOGUE, LATER, []])), object()
+            vars(index).update(vars(ListedTitles(films)))
+        suggestions = data.draw(st.lists(st.sampled_from(pool), max_size=8))
+        trusted = data.draw(st.booleans())
+        assert repr(grounder.ground(suggestions, ids_trusted=trusted)) == repr(ground(suggestions, index, ids_trusted=trusted))
+
+
+def test_a_suggestion_with_a_trusted_id_is_looked_up_once_in_each_edition() -> None:
+    index = ListedTitles(CATALOGUE)
+    edition = "one"
+    grounder = Grounder(index, lambda: edition)
+    said = [Suggestion("코코", year=2017, id=354912), Suggestion("기생충", year=2019, id=354912), Suggestion("새 영화", id=998)]
+    first, asked = grounder.ground(said[:1], ids_trusted=True), len(index.asked)
+    assert grounder.ground(said[:1], ids_trusted=True).films[0] is first.films[0]
+    assert len(index.asked) == asked
+    assert grounder.ground(said[1:], ids_trusted=True).rejected == 1  # the number is that of another work
+    edition = "two"
+    grounder.ground(said[:1], ids_trusted=True)
+    assert len(index.asked) > asked
+
+
+def test_a_suggestion_whose_number_is_not_trusted_is_never_taken_for_one_whose_is() -> None:
+    grounder = Grounder(ListedTitles(CATALOGUE), lambda: "one")
+    said = Suggestion("없는 제목", id=354912)
+    assert outcome(grounder.ground([said], ids_trusted=True)) == [(MOVIE, 354912, MatchMethod.ID)]
+    assert grounder.ground([said], ids_trusted=False).films == ()
+
+
+def test_what_is_kept_of_grounded_suggestions_is_bounded() -> None:
+    grounder = Grounder(ListedTitles(CATALOGUE), lambda: "one", max_bytes=50_000)
+    for number in range(1, 200):
+        grounder.ground([Suggestion("없는 제목", id=number, overview="줄거리 " * (number % 50))], ids_trusted=True)
+        assert grounder.bytes_held <= 50_000
+    held = grounder.bytes_held
+    assert held > 40_000
+    grounder.ground([Suggestion("코코", id=354912)], ids_trusted=False)
+    grounder.ground([Suggestion("코코"), Suggestion("코코", id=2**70)], ids_trusted=True)
+    assert grounder.bytes_held == held

@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from opuscine.guard.deadline import Deadline
 from opuscine.model import Kind, OfferType, OttLink, TitleRef
-from opuscine.ott.repository import Availability, OttRepository
-from opuscine.ott.tier import LinkStore, OttAsk, OttTier, TierName, TitleLinks
+from opuscine.ott.repository import OttRepository
+from opuscine.ott.tier import Availability, LinkStore, OttAsk, OttTier, TierName, TitleLinks
 from opuscine.providers.table import ProviderTable
 from opuscine.redis_gateway import RedisBudget
 from support.manual_clock import ManualClock

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opuscine.model import Film, Kind, Match, MatchMethod, OfferType, OttLink, RecommendedFilm, TitleRef
 from opuscine.providers.table import ProviderTable
@@ -174,3 +176,35 @@ def test_a_film_streams_at_a_provider_that_its_links_name() -> None:
     assert streams_at(item, (8, 97))
     assert not streams_at(item, (97,))
     assert streams_at(item, ())
+
+
+GENRES = st.sampled_from([(), (ACTION,), (COMEDY, THRILLER), (TV_ACTION,), (-1,)])
+COUNTRIES = st.sampled_from([(), ("KR",), ("US", "KR")])
+REFS = st.sampled_from([TitleRef(kind, number) for kind in Kind for number in (1, 2)])
+FILMS = st.builds(
+    Film, REFS, st.just("제목"), release_date=st.sampled_from(["", "x", "1999-01-01", "2019"]), countries=COUNTRIES, genre_ids=GENRES
+)
+STATED = st.builds(
+    Facts,
+    genre_groups=st.sampled_from([(), ((ACTION,),), ((COMEDY, ACTION), (THRILLER,)), ((-1,),)]),
+    unwanted_genres=GENRES,
+    years=st.sampled_from([(), ((None, 2000),), ((1999, 1999), (2000, None))]),
+    countries=COUNTRIES,
+    unwanted_countries=COUNTRIES,
+    kind=st.none() | st.sampled_from(Kind),
+)
+
+
+@given(
+    st.lists(FILMS, max_size=5),
+    st.builds(Intent, certain=STATED | st.just(Facts()), named=st.frozensets(REFS), unwanted=st.frozensets(REFS)),
+)
+def test_each_film_is_judged_by_itself(films: list[Film], intent: Intent) -> None:
+    items = recommended(*films)
+    why = [
+        "title" if one.ref in intent.unwanted else "" if one.ref in intent.named else broken_constraint(one, intent.certain)
+        for one in films
+    ]
+    constrained = constrain(items, intent)
+    assert constrained.films == tuple(item for item, broken in zip(items, why, strict=True) if not broken)
+    assert constrained.dropped == {broken: why.count(broken) for broken in why if broken}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opuscine.catalogue.plain_text import plain_text
 from opuscine.codec import dumps
-from opuscine.recommend.metadata import plain_value, read_metadata
+from opuscine.recommend.metadata import ITEMS, SENTENCE_CHARS, plain_value, read_metadata
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -60,3 +62,24 @@ def test_depth_and_items_are_bounded() -> None:
     assert len(dumps(plain_value(deep))) < 40
     assert len(plain_value(list(range(1000)))) == 50
     assert plain_value(2**80) == 0
+
+
+TEXTS = (
+    st.text() | st.text("가나다 .<>*_/:\n\r\x85\u2028\x1c").map(lambda text: text * 40) | st.just("가" * 3_000 + ". http://evil.example")
+)
+
+
+@given(TEXTS | st.lists(TEXTS | st.none(), max_size=60), TEXTS | st.none())
+def test_a_sentence_is_its_lines_made_plain_and_the_conversation_has_the_first_word(one: Any, other: Any) -> None:
+    lines = one.splitlines() if isinstance(one, str) else [line for line in one[:ITEMS] if isinstance(line, str)]
+    shown = "\n".join(plain_text(line, SENTENCE_CHARS) for line in lines[:ITEMS])[:SENTENCE_CHARS]
+    assert read_metadata({"reasoning": one}, {}).reasoning == shown
+    assert read_metadata({"follow_up_suggestions": other}, {"follow_up_suggestions": one}).follow_up == (
+        shown if one else read_metadata({"reasoning": other}, {}).reasoning
+    )
+
+
+@given(st.floats() | st.integers() | st.just(-0.0))
+def test_every_confidence_is_rounded_within_its_bounds(confidence: float) -> None:
+    expected = round(min(1.0, max(0.0, float(confidence))), 4) if math.isfinite(confidence) else 0.0
+    assert repr(read_metadata({"confidence": confidence}, {}).confidence) == repr(expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from opuscine.catalogue.grounding import Grounder
 from opuscine.catalogue.spelling import Spelling
 from opuscine.catalogue.titles import TitleEntry, title_key
 from opuscine.catalogue.variants import VariantEntry
@@ -48,7 +49,7 @@ class Titles:
 
 
 def sifter(titles: Titles) -> Sifter:
-    return Sifter(titles, OttRepository([], table=ProviderTable.load()))
+    return Sifter(Grounder(titles, lambda: "one"), OttRepository([], table=ProviderTable.load()))
 
 
 async def test_others_have_their_turn_between_the_suggestions_of_a_long_reply() -> None:

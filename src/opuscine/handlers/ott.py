@@ -26,7 +26,7 @@ from opuscine.handlers.parameters import read_parameters
 from opuscine.keys import CATALOGUE, CONTEXT, OTT, PREPARED, SETTINGS
 from opuscine.model import Kind, TitleRef
 from opuscine.operations import Operation
-from opuscine.ott.repository import Availability
+from opuscine.ott.tier import Availability
 from opuscine.prepared_answers import PreparedAnswer
 
 FILM, SERIES = "findOttOfMovie", "findOttOfSeries"

@@ -8,9 +8,9 @@ from typing import Any
 from opuscine.model import Suggestion
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LlmAsk:
-    """One question to the model."""
+    """One question to the model. Nobody changes it; as with a suggestion, that is not enforced."""
 
     message: str
     user_id: str | None = None
@@ -31,9 +31,9 @@ class TokenUsage:
         return TokenUsage(self.prompt + other.prompt, self.completion + other.completion)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LlmReply:
-    """A reply as read and not yet believed."""
+    """A reply as read and not yet believed. Nobody changes it; as with a suggestion, that is not enforced."""
 
     suggestions: tuple[Suggestion, ...]
     ids_trusted: bool

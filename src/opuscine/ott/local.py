@@ -54,16 +54,22 @@ class LocalTier:
         self._generation = ""
         self._kept: dict[TitleRef, TitleLinks] = {}
 
+    def kept(self) -> Mapping[TitleRef, TitleLinks]:
+        """Return what is kept of titles, all of it of what the catalogue is now."""
+        generation = self._catalogue.info.generation
+        if generation != self._generation:
+            self._kept.clear()
+            self._generation = generation
+        return self._kept
+
     async def find_many(self, refs: Sequence[TitleRef], ask: OttAsk) -> Mapping[TitleRef, TitleLinks]:  # noqa: ARG002 -- the catalogue keeps every region in one row
         """Return what the catalogue says of every title: as of its age, one that it does not have streams nowhere."""
-        info = self._catalogue.info
-        if info.generation != self._generation:
-            self._kept.clear()
-            self._generation = info.generation
-        found = {ref: self._kept[ref] for ref in refs if ref in self._kept}
+        kept = self.kept()
+        found = {ref: kept[ref] for ref in refs if ref in kept}
         if missing := [ref for ref in refs if ref not in found]:
             known = self._catalogue.links_many(missing)
-            new = {ref: TitleLinks(known.get(ref, ()), info.as_of) for ref in missing}
+            as_of = self._catalogue.info.as_of
+            new = {ref: TitleLinks(known.get(ref, ()), as_of) for ref in missing}
             found |= new
             if len(self._kept) + len(known) > KEPT_TITLES:
                 self._kept.clear()

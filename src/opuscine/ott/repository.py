@@ -7,29 +7,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
 
 import structlog
 
 from opuscine.errors import OpusCineError
 from opuscine.guard.deadline import Deadline
-from opuscine.model import OttLink, TitleRef
+from opuscine.model import TitleRef
 from opuscine.ott.local import LocalTier
-from opuscine.ott.tier import LinkStore, OttAsk, OttTier, TierName, TitleLinks
+from opuscine.ott.tier import Availability, LinkStore, OttAsk, OttTier, TierName, TitleLinks
 from opuscine.providers.links import select_links
 from opuscine.providers.table import ProviderTable
 from opuscine.redis_gateway import RedisBudget
 from opuscine.telemetry.tracebacks import describe
 
 log = structlog.get_logger()
-
-
-class Availability(NamedTuple):
-    """Where one title can be watched in one region, who says so, and when that was true (aware UTC)."""
-
-    links: tuple[OttLink, ...]
-    source: TierName | Literal["none"]
-    as_of: datetime
 
 
 def _now() -> datetime:
@@ -85,10 +76,12 @@ class OttRepository:
         A title that no tier knows a link of has none, source "none", as of the first tier that knew anything of it. A request
         gives its one Redis budget, its deadline and its headers, so that this keeps within what they allow.
         """
+        if (at_hand := self._at_hand(refs, region)) is not None:
+            return at_hand
         ask = OttAsk(region, budget, deadline, headers or {})
         found: dict[TitleRef, Availability] = {}
         nothing: dict[TitleRef, Availability] = {}
-        missing = list(dict.fromkeys(refs))
+        wanted = missing = list(dict.fromkeys(refs))
         stored: Mapping[TitleRef, TitleLinks] | None = None  # what the store said, once it has said something
         for tier in self._tiers:
             if not missing:
@@ -96,47 +89,72 @@ class OttRepository:
             told = await self._ask(tier, missing, ask)
             if told is None:
                 continue
-            for ref, (known, chosen) in told.items():
-                if chosen:
-                    found[ref] = Availability(chosen, tier.name, known.as_of)
+            known, answers = told
+            for ref, answer in answers.items():
+                if answer.links:
+                    found[ref] = answer
                 else:
-                    nothing.setdefault(ref, Availability((), "none", known.as_of))
-            known_here = {ref: known for ref, (known, _) in told.items()}
+                    nothing.setdefault(ref, answer)
             if tier is self._store:
-                stored = known_here
+                stored = known
             elif self._store is not None and stored is not None:
-                self._write_back(self._store, known_here, stored)
+                self._write_back(self._store, {ref: known[ref] for ref in answers}, stored)
             missing = [ref for ref in missing if ref not in found]
-        unknown = Availability((), "none", self._now())
-        answers = {ref: found.get(ref) or nothing.get(ref, unknown) for ref in refs}
-        for answer in answers.values():
+        if list(found) != wanted:  # some are missing, or came late
+            unknown = Availability((), "none", self._now())
+            found = {ref: found.get(ref) or nothing.get(ref, unknown) for ref in wanted}
+        for answer in found.values():
             self.answered[answer.source] += 1
+        return found
+
+    def _at_hand(self, refs: Sequence[TitleRef], region: str) -> dict[TitleRef, Availability] | None:
+        """Return the answers of the catalogue where it is asked first and gave all of them before: a fifth of the time (measured).
+
+        None: it is not so, or the catalogue fails, as it then will again.
+        """
+        local = self._tiers[0] if self._tiers and refs else None
+        if not isinstance(local, LocalTier):
+            return None
+        try:
+            kept = local.kept()
+        except Exception:  # as in `_ask`, which meets it next
+            return None
+        by = (local.name, region)
+        answers: dict[TitleRef, Availability] = {}
+        for ref in refs:
+            known = kept.get(ref)
+            answer = known.answers.get(by) if known is not None else None
+            if answer is None or not answer.links:
+                return None
+            answers[ref] = answer
+        self._troubles.note(local.name, None)
+        self.answered[local.name] += len(answers)
         return answers
 
     async def _ask(
         self, tier: OttTier, refs: Sequence[TitleRef], ask: OttAsk
-    ) -> dict[TitleRef, tuple[TitleLinks, tuple[OttLink, ...]]] | None:
-        """Return what a tier knows, and of that what is shown in the region; None when it failed."""
+    ) -> tuple[Mapping[TitleRef, TitleLinks], dict[TitleRef, Availability]] | None:
+        """Return what a tier knows, and what of that answers for the region; None when it failed."""
         try:
             if isinstance(tier, LocalTier):  # it waits for nothing, so that a timer would be for nothing
-                answer = await tier.find_many(refs, ask)
+                known = await tier.find_many(refs, ask)
             else:
                 async with asyncio.timeout(self._tier_timeout_s):
-                    answer = await tier.find_many(refs, ask)
-            told = {ref: (answer[ref], self._choose(answer[ref], ask.region)) for ref in refs if ref in answer}
+                    known = await tier.find_many(refs, ask)
+            by = (tier.name, ask.region)
+            answers = {ref: known[ref].answers.get(by) or self._answer(known[ref], tier.name, ask.region) for ref in refs if ref in known}
         except Exception as error:  # a tier's fault, whatever it is, must not become the caller's
             self._troubles.note(tier.name, error)
             self.failed[tier.name] += 1
             return None
         self._troubles.note(tier.name, None)
-        return told
+        return known, answers
 
-    def _choose(self, known: TitleLinks, region: str) -> tuple[OttLink, ...]:
-        """Select the links of a region, once for as long as a tier keeps what it knows of the title."""
-        chosen = known.chosen.get(region)
-        if chosen is None:
-            chosen = known.chosen[region] = tuple(select_links(known.links, region, table=self._table))
-        return chosen
+    def _answer(self, known: TitleLinks, tier: TierName, region: str) -> Availability:
+        """Select the links of a region, once for as long as the tier keeps what it knows of the title."""
+        links = tuple(select_links(known.links, region, table=self._table))
+        answer = known.answers[tier, region] = Availability(links, tier if links else "none", known.as_of)
+        return answer
 
     def _write_back(self, store: LinkStore, found: Mapping[TitleRef, TitleLinks], stored: Mapping[TitleRef, TitleLinks]) -> None:
         """Give the store what it lacks; what it alone knows of other regions stays.

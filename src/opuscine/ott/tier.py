@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from opuscine.guard.deadline import Deadline
 from opuscine.model import OttLink, TitleRef
@@ -24,13 +24,21 @@ class OttAsk:
     headers: Mapping[str, str] = field(default_factory=dict)  # the request's identity, for calls to other servers
 
 
+class Availability(NamedTuple):
+    """Where one title can be watched in one region, who says so, and when that was true (aware UTC)."""
+
+    links: tuple[OttLink, ...]
+    source: TierName | Literal["none"]
+    as_of: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class TitleLinks:
     """Where one title can be watched, in every region and unselected, and when that was true (aware UTC)."""
 
     links: tuple[OttLink, ...]
     as_of: datetime
-    chosen: dict[str, tuple[OttLink, ...]] = field(default_factory=dict, compare=False, repr=False)  # by region, once selected
+    answers: dict[tuple[TierName, str], Availability] = field(default_factory=dict, compare=False, repr=False)  # once they were made
 
 
 class OttTier(Protocol):

@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
+from opuscine.byte_lru import ByteLru
 from opuscine.model import TitleRef
-from opuscine.recommend.byte_lru import ByteLru
 from opuscine.recommend.kept_answer import KeptAnswer, answer_key, read_row, row_key, write_row
 from opuscine.recommend.wish import Wish
 from opuscine.redis_gateway import RedisAwayError, RedisBudget, RedisGateway

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from opuscine.catalogue.genres import GENRES, related
 from opuscine.model import Film, RecommendedFilm
@@ -13,8 +13,7 @@ from opuscine.recommend.intent import Facts, Intent
 NOTHING_STATED = Facts()
 
 
-@dataclass(frozen=True, slots=True)
-class Constrained:
+class Constrained(NamedTuple):
     """The films that may stay, and why others may not: the word of a constraint → how many films broke it."""
 
     films: tuple[RecommendedFilm, ...]
@@ -30,10 +29,11 @@ def constrain(films: Iterable[RecommendedFilm], intent: Intent) -> Constrained:
         return Constrained(tuple(films), {})
     kept: list[RecommendedFilm] = []
     dropped: Counter[str] = Counter()
+    unwanted, certain = intent.unwanted, intent.certain
     for item in films:
-        if item.film.ref in intent.unwanted:
+        if unwanted and item.film.ref in unwanted:
             dropped["title"] += 1
-        elif item.film.ref not in intent.named and (broken := broken_constraint(item.film, intent.certain)):
+        elif (broken := broken_constraint(item.film, certain)) and item.film.ref not in intent.named:
             dropped[broken] += 1
         else:
             kept.append(item)
@@ -44,13 +44,13 @@ def broken_constraint(film: Film, facts: Facts) -> str:
     """Name the first of the facts that a film contradicts, or return `""`."""
     if facts.kind is not None and film.ref.kind is not facts.kind:
         return "kind"
-    if film.year is not None and facts.years and not any((first or 0) <= film.year <= (last or 9999) for first, last in facts.years):
+    if facts.years and (year := film.year) is not None and not any((first or 0) <= year <= (last or 9999) for first, last in facts.years):
         return "year"
-    if film.countries and facts.countries and not set(film.countries) & set(facts.countries):
+    if facts.countries and film.countries and not set(film.countries) & set(facts.countries):
         return "country"
-    if film.countries[:1] and film.countries[0] in facts.unwanted_countries:
+    if facts.unwanted_countries and film.countries and film.countries[0] in facts.unwanted_countries:
         return "country"
-    if film.genre_ids and not all(_has_genre(film, group) for group in facts.genre_groups if _can_have(film, group)):
+    if facts.genre_groups and film.genre_ids and not all(_has_genre(film, group) for group in facts.genre_groups if _can_have(film, group)):
         return "genre"
     return "genre" if facts.unwanted_genres and _has_genre(film, facts.unwanted_genres) else ""
 

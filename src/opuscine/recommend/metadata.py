@@ -17,9 +17,9 @@ DEPTH = 4
 NAME = re.compile(r"[A-Za-z0-9_.$-]{1,60}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Metadata:
-    """The parts of a reply that the contract shows beside the films."""
+    """The parts of a reply that the contract shows beside the films. Nobody changes it; as with a suggestion, that is not enforced."""
 
     parameters: dict[str, Any] = field(default_factory=dict)
     conversation: dict[str, Any] = field(default_factory=dict)
@@ -34,17 +34,16 @@ class Metadata:
 
 def read_metadata(query: Mapping[str, Any], conversation: Mapping[str, Any]) -> Metadata:
     """Read `query_metadata` and `conversation`; a field that is missing or odd is empty. The sentences may stand in either."""
-    both = {**query, **{key: value for key, value in conversation.items() if value}}
     parameters = query.get("tmdb_parameters")
     return Metadata(
         parameters=plain_value(parameters) if isinstance(parameters, Mapping) else {},
-        conversation=plain_value(conversation),
+        conversation=plain_value(conversation) if conversation else {},
         confidence=_share(query.get("confidence")),
         method=_sentence(query.get("method"))[:60] or "llm",
         reasoning=_sentence(query.get("reasoning")),
-        intent_analysis=_sentence(both.get("user_intent_analysis")),
-        explanation=_sentence(both.get("recommendation_explanation")),
-        follow_up=_sentence(both.get("follow_up_suggestions")),
+        intent_analysis=_sentence(conversation.get("user_intent_analysis") or query.get("user_intent_analysis")),
+        explanation=_sentence(conversation.get("recommendation_explanation") or query.get("recommendation_explanation")),
+        follow_up=_sentence(conversation.get("follow_up_suggestions") or query.get("follow_up_suggestions")),
         processing_ms=_milliseconds(query.get("processing_time_ms")),
     )
 
@@ -77,12 +76,16 @@ def _sentence(value: Any) -> str:
     """Read a text, or a list of texts as its lines."""
     if not value:
         return ""
+    if isinstance(value, str) and value.isprintable():  # no line ends in it
+        return plain_text(value, SENTENCE_CHARS)
     lines = value if isinstance(value, list) else str(value).splitlines() if isinstance(value, str) else []
     plain = (plain_text(line, SENTENCE_CHARS) for line in lines[:ITEMS] if isinstance(line, str))
     return "\n".join(plain)[:SENTENCE_CHARS]
 
 
 def _share(value: Any) -> float:
+    if type(value) is float and 0.0 < value <= 1.0:  # as nearly all are written
+        return round(value, 4)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return 0.0
     return round(min(1.0, max(0.0, float(value))), 4)

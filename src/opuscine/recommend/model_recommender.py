@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Protocol
 
 from opuscine.errors import UpstreamError
@@ -78,7 +77,7 @@ class ModelRecommender:
                 sifted = await self._sifter.sift(reply.suggestions, intent, wish.region, scope, ids_trusted=reply.ids_trusted)
             found = self._remember(wish, pages, reply, sifted, sifted.films)
         with scope.phases.phase("ott"):
-            return replace(found, films=await self._sifter.with_links(found.films, wish.region, scope))
+            return found.of_films(await self._sifter.with_links(found.films, wish.region, scope))
 
     async def stream(self, wish: Wish, scope: RequestScope) -> AsyncGenerator[RecommendedFilm | Recommendation, None]:
         """Give a page film by film, and last the whole of it; what the model has beyond it is left for the next.
@@ -91,7 +90,7 @@ class ModelRecommender:
             films = await self._sifter.with_links(found.films, wish.region, scope)
             for item in films:
                 yield item
-            yield replace(found, films=films)
+            yield found.of_films(films)
             return
         intent = self._sentences.read(wish.message).intent
         counted = Sifted()
@@ -115,7 +114,7 @@ class ModelRecommender:
                     shown.append(item)
                     yield item
         if found is not None:
-            yield replace(found, films=tuple(shown))
+            yield found.of_films(tuple(shown))
 
     async def given(self, wish: Wish, scope: RequestScope) -> tuple[TitleRef, ...]:
         """Return the films given on other pages of a wish."""
@@ -142,7 +141,8 @@ class ModelRecommender:
         Raises:
             UpstreamError: there is nothing to show, though the model neither asks back nor has come to its end.
         """
-        if not wish.unkept and (kept := self._books.get(self._key(wish))) is not None:
+        key = None if wish.unkept else self._key(wish)
+        if key is not None and (kept := self._books.get(key)) is not None:
             pages.learn(kept.given)
         given_before = bool(pages.elsewhere(wish.page))
         page = pages.add(wish.page, films)
@@ -156,8 +156,8 @@ class ModelRecommender:
             del pages.given[wish.page]
             raise UpstreamError("no film of the reply could be grounded and fits the message", reason=DegradedReason.LLM_EMPTY)
         pages.said = _recommendation(reply, sifted)
-        if pages.films() and not wish.unkept:
-            self._books.keep(self._key(wish), pages)
+        if key is not None and pages.films():
+            self._books.keep(key, pages)
         return pages.show(page, source=Source.LLM)
 
     def _key(self, wish: Wish) -> Hashable:
@@ -174,7 +174,7 @@ def _recommendation(reply: LlmReply, sifted: Sifted) -> Recommendation:
         method=said.method,
         rejected=sifted.rejected,
         confidence=said.confidence,
-        reasoning=" ".join(filter(None, [said.reasoning, _said_dropped(sifted.dropped)])),
+        reasoning=" ".join(filter(None, [said.reasoning, _said_dropped(sifted.dropped)])) if sifted.dropped else said.reasoning,
         explanation=said.explanation,
         intent_analysis=said.intent_analysis,
         follow_up=said.follow_up,

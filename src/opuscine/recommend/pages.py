@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from opuscine.model import Recommendation, RecommendedFilm, Source, TitleRef
 
@@ -33,20 +33,23 @@ class Pages:
 
     def elsewhere(self, number: int) -> dict[TitleRef, str]:
         """Return every film given on other pages, in the order of the pages."""
-        return {ref: title for page in sorted(self.given) if page != number for ref, title in self.given[page].items()}
+        pages = [page for page in self.given if page != number]
+        return {ref: title for page in sorted(pages) for ref, title in self.given[page].items()} if pages else {}
 
     def add(self, number: int, found: Iterable[RecommendedFilm]) -> tuple[RecommendedFilm, ...]:
         """Make a page of what was left over for it and of what the model gave, without films of other pages, and return it.
 
         A page that was given before is replaced.
         """
-        elsewhere = self.elsewhere(number)
-        fresh = {item.film.ref: item for item in (*self.surplus.pop(number, ()), *found) if item.film.ref not in elsewhere}
+        fresh = {item.film.ref: item for item in (*self.surplus.pop(number, ()), *found)}
+        if elsewhere := self.elsewhere(number):
+            fresh = {ref: item for ref, item in fresh.items() if ref not in elsewhere}
         films = tuple(fresh.values())
-        self.given[number] = {item.film.ref: item.film.title for item in films[: self.limit]}
-        if films[self.limit :]:
-            self.surplus[number + 1] = films[self.limit :]
-        return films[: self.limit]
+        page, left_over = films[: self.limit], films[self.limit :]
+        self.given[number] = {item.film.ref: item.film.title for item in page}
+        if left_over:
+            self.surplus[number + 1] = left_over
+        return page
 
     def learn(self, given: Mapping[int, Given]) -> None:
         """Take over what others know to have been given; what is known here stays."""
@@ -60,7 +63,7 @@ class Pages:
         """Show a page, with what the model last said and the number of all films known."""
         if self.said is None:
             raise ValueError("pages of which nothing was said cannot be shown")
-        return replace(self.said, films=films, total=max(self.total, self.films()), source=source)
+        return self.said.of_films(films, total=max(self.total, self.films()), source=source)
 
 
 class PageStore:

@@ -157,10 +157,14 @@ class _Reading:
         if key not in self._tried:
             if len(self._tried) >= LOOKUPS or not key:
                 return []
-            entries = {entry.ref: entry for entry in self._catalogue.titles_by_key(key)}
-            popular = sorted(entries.values(), key=lambda entry: -entry.popularity)
-            self._tried[key] = [film for entry in popular if (film := self._catalogue.get(entry.ref)) is not None]
+            self._tried[key] = self._bearing(key)
         return self._tried[key]
+
+    def _bearing(self, key: str) -> list[Film]:
+        if not (entries := self._catalogue.titles_by_key(key)):  # as with most runs of words
+            return []
+        popular = sorted({entry.ref: entry for entry in entries}.values(), key=lambda entry: -entry.popularity)
+        return [film for entry in popular if (film := self._catalogue.get(entry.ref)) is not None]
 
 
 def _sentence(intent: Intent, named: Mapping[str, Sequence[Film]]) -> Sentence:
@@ -171,11 +175,16 @@ def _sentence(intent: Intent, named: Mapping[str, Sequence[Film]]) -> Sentence:
     return Sentence(intent, next(iter(wished), None), tuple(dict.fromkeys(wished)))
 
 
-def _spellings(run: Sequence[str]) -> list[str]:
+def _spellings(run: Sequence[str]) -> Sequence[str]:
     """Return a run of words, and what is left when particles or known words are taken off its last one: "인셉션을", "기생충같은"."""
-    cuts = tail_cuts(run[-1])
-    tails = dict.fromkeys((run[-1], *cuts[:1], *cuts[-1:]))
-    return [" ".join((*run[:-1], tail)) for tail in tails]
+    *head, word = run
+    return [" ".join((*head, tail)) for tail in _tails(word)] if head else _tails(word)
+
+
+@lru_cache(maxsize=KEPT_WORDS)
+def _tails(word: str) -> tuple[str, ...]:
+    cuts = tail_cuts(word)
+    return tuple(dict.fromkeys((word, *cuts[:1], *cuts[-1:])))
 
 
 @lru_cache(maxsize=KEPT_WORDS)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
-from opuscine.catalogue.grounding import Grounded, TitleIndex, ground
+from opuscine.catalogue.grounding import Grounded, Grounder
 from opuscine.model import RecommendedFilm, Suggestion
 from opuscine.ott.repository import OttRepository
 from opuscine.recommend.constraints import constrain, streams_at
@@ -19,9 +19,9 @@ from opuscine.recommend.wish import RequestScope
 AT_A_TIME = 20  # suggestions grounded before others have their turn: 2 ms of the loop, 10 ms for the longest titles (measured)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sifted:
-    """What is left of suggestions, and what was given up: without a title of the catalogue, and by constraint."""
+    """What is left of suggestions, and what was given up: without a title of the catalogue, and by constraint. Nobody changes it."""
 
     films: tuple[RecommendedFilm, ...] = ()
     rejected: int = 0
@@ -35,9 +35,9 @@ class Sifted:
 class Sifter:
     """Sift suggestions, and count how they were tied to the catalogue."""
 
-    def __init__(self, titles: TitleIndex, ott: OttRepository) -> None:
-        """Take the titles to ground in, and the repository of links."""
-        self._titles = titles
+    def __init__(self, grounder: Grounder, ott: OttRepository) -> None:
+        """Take who knows the titles, and the repository of links."""
+        self._grounder = grounder
         self._ott = ott
         self._log = structlog.get_logger("opuscine.recommend")
         self.grounded: Counter[str] = Counter()  # suggestions by the method that tied them to the catalogue
@@ -48,7 +48,7 @@ class Sifter:
     ) -> Sifted:
         """Ground suggestions and hold the films to what the sentence states."""
         grounded = await self._ground(suggestions, scope, ids_trusted=ids_trusted)
-        self.grounded.update(item.match.method.value for item in grounded.films)
+        self.grounded.update([item.match.method for item in grounded.films])
         self.rejected += grounded.rejected
         constrained = constrain(grounded.films, intent)
         fitting, dropped = constrained.films, constrained.dropped
@@ -60,14 +60,14 @@ class Sifter:
 
     async def _ground(self, suggestions: Sequence[Suggestion], scope: RequestScope, *, ids_trusted: bool) -> Grounded:
         """Ground some suggestions at a time; those for which the deadline leaves no time count as rejected."""
-        grounded = ground(suggestions[:AT_A_TIME], self._titles, ids_trusted=ids_trusted)
+        grounded = self._grounder.ground(suggestions[:AT_A_TIME], ids_trusted=ids_trusted)
         for begin in range(AT_A_TIME, len(suggestions), AT_A_TIME):
             await asyncio.sleep(0)
             if scope.deadline.remaining() < scope.deadline.reserve() / 2:
                 left = len(suggestions) - begin
                 self._log.warning("no time to ground all suggestions", left=left, of=len(suggestions))
-                return replace(grounded, rejected=grounded.rejected + left)
-            grounded = grounded.plus(ground(suggestions[begin : begin + AT_A_TIME], self._titles, ids_trusted=ids_trusted))
+                return grounded._replace(rejected=grounded.rejected + left)
+            grounded = grounded.plus(self._grounder.ground(suggestions[begin : begin + AT_A_TIME], ids_trusted=ids_trusted))
         return grounded
 
     async def with_links(self, films: Sequence[RecommendedFilm], region: str, scope: RequestScope) -> tuple[RecommendedFilm, ...]:

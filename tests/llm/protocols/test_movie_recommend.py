@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from typing import Any
 
 import pytest
@@ -13,7 +14,15 @@ from hypothesis import strategies as st
 from opuscine.codec import dumps
 from opuscine.llm.ask import LlmAsk, LlmReply
 from opuscine.llm.fault import LlmError
-from opuscine.llm.protocols.movie_recommend import MAX_ITEMS, MAX_METADATA_BYTES, read_reply, request_body
+from opuscine.llm.protocols.movie_recommend import (
+    LARGEST_KEPT_ITEM_BYTES,
+    MAX_ITEMS,
+    MAX_METADATA_BYTES,
+    ItemReader,
+    MovieRecommend,
+    request_body,
+)
+from opuscine.llm.protocols.movie_recommend import read_reply as read_with
 from opuscine.model import DegradedReason, Kind, Suggestion
 
 PARASITE = {
@@ -30,6 +39,11 @@ PARASITE = {
     "genre_ids": [35, 53, 18],
     "media_type": "movie",
 }
+
+
+def read_reply(body: bytes) -> LlmReply:
+    """Read a reply as the first one of a server."""
+    return read_with(body, ItemReader())
 
 
 def read(**reply: Any) -> LlmReply:
@@ -333,3 +347,81 @@ def test_every_reply_is_read_or_refused_and_what_is_read_can_be_written_again(bo
         assert math.isfinite(suggestion.popularity)
         dumps([suggestion.title, suggestion.original_title, suggestion.overview, suggestion.poster_path, suggestion.popularity])
     assert json.loads(dumps([reply.query_metadata, reply.conversation])) == [reply.query_metadata, reply.conversation]
+
+
+# Items that come again
+
+EQUAL: list[list[Any]] = [
+    [0, False, 0.0, -0.0],
+    [1, True, 1.0],
+    [28, 28.0],
+    [1917, 1917.0],
+    [2**53, 2.0**53],
+    ["28"],
+    ["movie"],
+    ["2019-05-30"],
+    [None],
+    [{}],
+]
+EQUAL += [[[one] for one in values] for values in EQUAL]
+FIELDS = [*(name for name in PARASITE if name != "id"), "name", "tmdb_id", "year", "first_air_date", "adult"]
+
+
+@st.composite
+def equal_items(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Make items that are equal to Python, though a number may be a float in one and a truth in another."""
+    values = draw(st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(EQUAL)))
+    return [{"id": number} | {name: draw(st.sampled_from(equal)) for name, equal in values.items()} for number in (2, 2, 1, True, 2.0, 2)]
+
+
+@given(st.lists(equal_items(), max_size=3).map(lambda lists: [item for items in lists for item in items]), st.randoms())
+def test_an_item_that_comes_again_is_read_as_if_it_came_first(items: list[dict[str, Any]], order: random.Random) -> None:
+    reader = ItemReader()
+    for _ in range(3):
+        order.shuffle(items)
+        for item in items:
+            assert repr(reader.read([item])) == repr(ItemReader().read([item]))
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"title": 1917}, {"title": 1917.0}),
+        ({"name": 0}, {"name": False}),
+        ({"title": "코코", "vote_count": 1}, {"title": "코코", "vote_count": True}),
+        ({"title": "코코", "genre_ids": [28, 1]}, {"title": "코코", "genre_ids": [28, True]}),
+        ({"title": "코코", "vote_average": 1.0}, {"title": "코코", "vote_average": True}),
+    ],
+)
+def test_what_only_seems_to_come_again_is_read_for_itself(first: dict[str, Any], then: dict[str, Any]) -> None:
+    reader = ItemReader()
+    [read_first], [read_then] = reader.read([{"id": 7, **first}]), reader.read([{"id": 7, **then}])
+    assert first == then
+    assert read_first != read_then
+
+
+def test_a_film_that_a_server_names_again_is_the_same_suggestion_until_anything_is_said_differently() -> None:
+    call = MovieRecommend().begin(LlmAsk("영화"))
+    said: list[dict[str, Any]] = [{}, {}, {"why": "신납니다", "links": [{"to": [1]}]}, {"overview": "다른 줄거리."}, {"year": 2018}, {}]
+    bodies = [json.dumps({"movies": [{**PARASITE, **more}]}).encode() for more in said]
+    [first], [again], [with_more], [other], [dated], [back] = (call.read(body).suggestions for body in bodies)
+    assert again is first
+    assert with_more is first  # it says nothing more of what is read
+    assert dated.year == 2018
+    assert other.overview == "다른 줄거리."
+    assert back == first
+
+
+def test_what_is_kept_of_items_is_bounded() -> None:
+    reader = ItemReader(max_bytes=50_000)
+    for number in range(1, 500):
+        reader.read([{**PARASITE, "id": number, "overview": "줄거리 " * (number % 50)}])
+        assert reader.bytes_held <= 50_000
+    held = reader.bytes_held
+    assert held > 40_000
+    deep: Any = "x"
+    for _ in range(900):
+        deep = [deep]
+    reader.read([{"id": 1, "title": "코코", "overview": "x" * LARGEST_KEPT_ITEM_BYTES}, {"id": 2, "title": "코코", "genre_ids": deep}])
+    reader.read([{"id": "3", "title": "코코"}, {"title": "코코"}])
+    assert reader.bytes_held == held

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opuscine.recommend.byte_lru import ByteLru
+from opuscine.byte_lru import ByteLru
 
 
 def test_what_was_not_used_for_longest_makes_room() -> None:
