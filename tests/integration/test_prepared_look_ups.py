@@ -26,7 +26,9 @@ async def test_a_look_up_is_answered_alike_the_first_time_and_from_then_on(servi
         _, headers, _ = answers[0]
         assert len({body for _, _, body in answers}) == 1
         assert len({given["ETag"] for _, given, _ in answers}) == 1
-        assert {tuple(given) for _, given, _ in answers} == {tuple(headers)}
+        assert {tuple(sorted(name.lower() for name in given)) for _, given, _ in answers} == {
+            tuple(sorted(name.lower() for name in headers))
+        }
         assert {re.sub(r"[0-9.]+", "", given["Server-Timing"]) for _, given, _ in answers} == {"ott;dur=, total;dur="}
         assert (await ask(service, path, **{"If-None-Match": headers["ETag"]}))[0] == 304
         status, given, body = await ask(service, path, method="HEAD")
