@@ -34,7 +34,7 @@ IDLE_S = 1.0  # how long connections that idle at a stop are kept for a request 
 FAREWELL_S = 0.5  # for the last event of streams whose time is up
 CUT_OFF_S = 0.1  # aiohttp takes up to twice this to end what the drain left over
 CLEAN_UP_S = 5.0  # longest time for closing connections, pools and files; systemd's TimeoutStopSec allows for it
-YOUNG_OBJECTS = 10_000  # between two looks of the garbage collector
+YOUNG_OBJECTS = 2_000  # between two looks of the garbage collector
 RELOAD_S = 60.0  # longest time that a reload is waited for; what takes longer goes on by itself
 
 log = structlog.get_logger("opuscine.server")
@@ -101,7 +101,7 @@ def spare_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+    gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
 def log_loop_trouble(_loop: asyncio.AbstractEventLoop, trouble: Mapping[str, Any]) -> None:
