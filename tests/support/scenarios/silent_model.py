@@ -29,8 +29,9 @@ async def silent_model(folder: Path, *, callers: int = 200, rounds: int = 3, loc
         served(folder / "silent", llm_server_url=llm.url, llm_breaker_failures=THRESHOLD, llm_breaker_open=local_s + 6) as service,
     ):
         rss: list[int] = []
-        for number in range(rounds):
-            waves += await at_once(recommend(service, f"비 오는 날 {number} {n}", deadline_s=DEADLINE_S) for n in range(callers))
+        for _ in range(rounds):
+            # The same sentences in each wave: what is kept of sentences that were read fills up to its bound, and is no leak.
+            waves += await at_once(recommend(service, f"비 오는 날 {n}", deadline_s=DEADLINE_S) for n in range(callers))
             state = (await service.stats())["breakers"]["llm"]["state"]
             asked = len(llm.requests)
             opened += await paced(lambda n: recommend(service, f"잔잔한 영화 {n}"), a_second=rate, for_s=local_s)
