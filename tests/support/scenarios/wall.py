@@ -34,9 +34,9 @@ class Scenario:
 
 SCENARIOS: dict[str, Scenario] = {
     "silent-model": Scenario(
-        "The LLM server is silent for ever; 200 callers ask it, three times",
+        "The LLM server is silent for ever; 200 callers ask it, four times",
         silent_model,
-        {"callers": 60, "rounds": 2, "local_s": 1.5, "rate": 30.0},
+        {"callers": 60, "rounds": 3, "local_s": 1.5, "rate": 30.0},
     ),
     "paused-redis": Scenario(
         "Redis hangs (SIGSTOP) under 200 requests a second",
