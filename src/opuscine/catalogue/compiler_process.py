@@ -32,6 +32,8 @@ async def run_compiler(job: Job, *, limit_s: float) -> Done:
     try:
         async with asyncio.timeout(limit_s):
             said, complaint = await child.communicate(job.to_json())
+    except RuntimeError:  # what uvloop raises for a child that is gone before it was told anything
+        said, complaint = b"", b""
     except TimeoutError:
         raise CatalogueError(
             f"the catalogue's compiler took longer than {limit_s:g} s and was stopped; is {job.cache_dir} on a slow disk?"
