@@ -24,6 +24,7 @@ _SHAPED_BY = (
     "opuscine.catalogue.genres",
     "opuscine.catalogue.indexing",
     "opuscine.catalogue.json_list",
+    "opuscine.catalogue.offers",
     "opuscine.catalogue.records",
     "opuscine.catalogue.schema",
     "opuscine.catalogue.source_stream",
