@@ -38,7 +38,7 @@ CONTENT = {
     "titles": "number",
     "links": "number",
     "facets": "place",
-    "title_keys": "key, role, number",
+    "alias_keys": "key, number",
     "title_variants": "key, place",
     "spellings": "shelf, spelling, kind, id",
     "availability": "region, provider, place",

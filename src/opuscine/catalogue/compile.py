@@ -26,14 +26,14 @@ import ijson
 
 from opuscine.catalogue.cache_folder import CacheFolder, Manifest
 from opuscine.catalogue.genres import genre_mask
-from opuscine.catalogue.indexing import fill_index, index_current, year_of
+from opuscine.catalogue.indexing import fill_index, index_current
 from opuscine.catalogue.job import Done, Job, Skip
 from opuscine.catalogue.offers import OfferReader, fill_offers, said_of
 from opuscine.catalogue.records import Record, RecordError, describe, read_record
 from opuscine.catalogue.schema import (
     APPLICATION_ID,
     FIRST_OFFERED,
-    KEYS_INDEX,
+    KEYS_INDEXES,
     KIND_NUMBER,
     KINDS,
     LIST_SEPARATOR,
@@ -60,8 +60,8 @@ _DISK_FAULTS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOP
 _BATCH = 2_000
 _CACHE_KIB = 32_768
 
-_INSERT_TITLE = "INSERT INTO titles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_KEY = "INSERT INTO title_keys VALUES (?, ?, ?)"
+_INSERT_TITLE = "INSERT INTO titles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_ALIAS_KEY = "INSERT INTO alias_keys VALUES (?, ?)"
 
 # Where a kind has no vote counts at all, every average is weighed alike, so that their order is that of the plain averages. Only
 # documentaries and TV movies count a fifth: few people vote for them, mostly those who liked their subject before.
@@ -84,7 +84,7 @@ CREATE TABLE temp.doubles AS SELECT number FROM
   (SELECT number, row_number() OVER (PARTITION BY kind, id ORDER BY number) AS nth FROM titles) WHERE nth > 1;
 CREATE TABLE temp.doubled AS SELECT number, kind, id, title FROM titles WHERE number IN (SELECT number FROM temp.doubles);
 DELETE FROM titles WHERE number IN (SELECT number FROM temp.doubles);
-DELETE FROM title_keys WHERE number IN (SELECT number FROM temp.doubles);
+DELETE FROM alias_keys WHERE number IN (SELECT number FROM temp.doubles);
 """
 
 
@@ -214,7 +214,7 @@ class _Compiler:
         records = stream.records()
         while batch := list(islice(records, _BATCH)):
             titles: list[tuple[Any, ...]] = []
-            keys: list[tuple[str, int, int]] = []
+            alias_keys: list[tuple[str, int]] = []
             for number, raw in enumerate(batch, start=self._number + 1):
                 try:
                     record = read_record(raw)
@@ -222,12 +222,14 @@ class _Compiler:
                     first = first or str(error)
                     self._skip(number, describe(raw), str(error), len(self._skips))
                 else:
-                    titles.append(_title_row(number, kind, record, said_of(raw)))
-                    keys += _key_rows(number, record)
+                    keys = _keys(record)
+                    titles.append(_title_row(number, kind, record, keys, said_of(raw)))
+                    if record.aliases:
+                        alias_keys += _alias_rows(number, record.aliases, keys)
             self._number += len(batch)
             self.counts[source.kind] += len(titles)
             self._database.executemany(_INSERT_TITLE, titles)
-            self._database.executemany(_INSERT_KEY, keys)
+            self._database.executemany(_INSERT_ALIAS_KEY, alias_keys)
         self._database.execute("COMMIT")
         if first and not self.counts[source.kind]:
             raise source.error(f"holds no record that can be used: the first {first}")
@@ -241,7 +243,7 @@ class _Compiler:
         except sqlite3.IntegrityError:
             self._drop_doubles()
             self._database.execute(TITLES_INDEX)
-        self._database.execute(KEYS_INDEX)
+        self._database.executescript(KEYS_INDEXES)
         self._database.execute("BEGIN")
         self._database.execute(_PLACE, dict(self._database.execute(_PRIOR).fetchone()))
         self._database.execute("COMMIT")
@@ -270,30 +272,21 @@ class _Compiler:
             self._skips.append((number, Skip(self._begins[begin], number - begin, record, reason)))
 
 
-def _title_row(number: int, kind: int, record: Record, said: bytes | None) -> tuple[Any, ...]:
+def _title_row(number: int, kind: int, record: Record, keys: tuple[str | None, str | None], said: bytes | None) -> tuple[Any, ...]:
     """Return a title's row, in the order of the table's columns."""
-    genres, genre_ids = _genre_columns(record.genre_ids)
+    id_, title, original, aliases, overview, released, poster, backdrop, average, votes, popularity, genre_ids, countries, language = record
+    genres, genre_list = _genre_columns(genre_ids)
     return (
-        number,
-        kind,
-        record.id,
-        year_of(record.release_date),
-        genres,
-        record.popularity,
-        record.vote_average,
-        record.vote_count,
-        record.release_date,
-        ",".join(record.countries),
-        record.title,
-        record.original_title,
-        LIST_SEPARATOR.join(record.aliases),
-        genre_ids,
-        record.original_language,
-        record.poster_path,
-        record.backdrop_path,
-        record.overview,
-        said,
+        *(number, kind, id_, int(released[:4] or 0), genres, popularity, average, votes, released, ",".join(countries), *keys),
+        *(title, original, LIST_SEPARATOR.join(aliases), genre_list, language, poster, backdrop, overview, said),
     )
+
+
+def _keys(record: Record) -> tuple[str | None, str | None]:
+    """Return the key of the title, and that of the original title if it is another."""
+    key = read_title(record.title) or None
+    original = record.original_title and read_title(record.original_title)
+    return key, original if original and original != key else None
 
 
 @lru_cache(maxsize=4_096)
@@ -301,13 +294,10 @@ def _genre_columns(genre_ids: tuple[int, ...]) -> tuple[int, str]:
     return genre_mask(genre_ids), ",".join(map(str, genre_ids))
 
 
-def _key_rows(number: int, record: Record) -> Iterable[tuple[str, int, int]]:
-    """List the keys of a title's names, each once, in its best role."""
-    roles: dict[str, int] = {}
-    for role, name in enumerate((record.title, record.original_title, *record.aliases)):
-        if name and (key := read_title(name)) and key not in roles:
-            roles[key] = min(role, 2)
-    return [(key, role, number) for key, role in roles.items()]
+def _alias_rows(number: int, aliases: Iterable[str], known: tuple[str | None, str | None]) -> list[tuple[str, int]]:
+    """List the keys that a title has from its aliases alone."""
+    keys = dict.fromkeys(read_title(alias) for alias in aliases)
+    return [(key, number) for key in keys if key and key not in known]
 
 
 def answer(data: bytes) -> tuple[int, bytes]:

@@ -160,11 +160,6 @@ def fill_index(database: sqlite3.Connection, offers: OfferReader, *, large: bool
     database.executescript(f"BEGIN; {end} COMMIT; BEGIN; {_SORTED} COMMIT;")
 
 
-def year_of(release_date: str) -> int:
-    """Return the year of a date as a record has it; 0 where there is none."""
-    return int(release_date[:4] or 0)
-
-
 def name_words(names: Iterable[str]) -> str:
     """Return the tokens of a title's names for the index."""
     return " ".join(map(index_name_tokens, dict.fromkeys(names)))

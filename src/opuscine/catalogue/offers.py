@@ -33,12 +33,26 @@ DROP TABLE temp.offer;
 def said_of(raw: Mapping[str, Any]) -> bytes | None:
     """Return what a record says of where it streams, to be read by `OfferReader`; None for nothing."""
     links, providers = raw.get("ott_links"), raw.get("ott_providers")
-    if not links and not providers:
-        return None
+    if not providers:
+        if not links:
+            return None
+        if type(links) is list and (plain := _plain(links)):
+            return plain
     try:
         return dumps([links, providers])
     except (ValueError, OverflowError, TypeError):  # lone surrogates, and numbers beyond all bounds
         return _odd(links, providers)
+
+
+def _plain(links: list[Any]) -> bytes | None:
+    """Write bare addresses, which most records have and nothing else, in a third of the time; None if they are no plain text."""
+    try:
+        said = '","'.join(links)
+    except TypeError:
+        return None
+    if not said.isascii() or not said.isprintable() or "\\" in said or said.count('"') != 2 * len(links) - 2:
+        return None
+    return f'[["{said}"],null]'.encode("ascii")
 
 
 def _odd(links: object, providers: object) -> bytes | None:

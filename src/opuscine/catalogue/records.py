@@ -23,7 +23,9 @@ _MAX_ALIASES = 100
 _MAX_COUNTRIES = 30
 _MAX_COUNT = 2**31 - 1
 
-_KEPT = 4_096  # dates, genres and countries are the same ones again and again
+_KEPT = 4_096  # countries and languages are the same ones again and again
+_KEPT_DATES = 32_768  # those of 90 years
+_KEPT_AVERAGES = 10_001
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 # Zero width and direction marks: they make two titles that look alike differ, and turn what is shown after them round.
@@ -87,7 +89,7 @@ def read_record(raw: object) -> Record:
         _date(said("release_date")) or _date(said("first_air_date")),
         _path(said("poster_path")),
         _path(said("backdrop_path")),
-        round(_number(said("vote_average"), 10.0), 3),
+        _rounded(_number(said("vote_average"), 10.0)),
         int(_number(said("vote_count"), _MAX_COUNT)),
         _number(said("popularity"), 1e9),
         _genres(said("genres"), said("genre_ids")),
@@ -126,10 +128,10 @@ def _id(raw: Mapping[str, Any]) -> int:
 
 def _text(value: object, limit: int) -> str:
     """Return one line of printable text, cut to a length; anything but a string is no text."""
-    if not value or not isinstance(value, str):
+    if type(value) is str and len(value) <= limit and value.isprintable() and "  " not in value:
+        return value.strip()  # nearly all: none of the patterns would find anything
+    if not isinstance(value, str):
         return ""
-    if value.isprintable() and "  " not in value:  # nearly all: then none of the patterns finds anything
-        return value.strip()[:limit].rstrip()
     printable = _UNPRINTABLE.sub(" ", _INVISIBLE.sub("", value))
     return _SPACES.sub(" ", printable).strip()[:limit].rstrip()
 
@@ -148,7 +150,7 @@ def _date(value: object) -> str:
     return _date_of(value.strip()[:10]) if isinstance(value, str) else ""
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=_KEPT_DATES)
 def _date_of(text: str) -> str:
     found = _DATE.match(text)
     if not found or not "1800" <= found[1] <= "2200":
@@ -168,10 +170,10 @@ def _is_date(year: int, month: int, day: int) -> bool:
 
 def _number(value: object, highest: float) -> float:
     """Return a number from 0 to the highest sensible one; anything else, "7.6" apart, is 0."""
-    if value is None:
-        return 0.0
     if type(value) is float or type(value) is int:
         return float(value) if 0 <= value <= highest else 0.0  # compared first: an int may be beyond what a float can hold
+    if value is None:
+        return 0.0
     if type(value) is Decimal:  # compared as a float, which a Decimal beyond all floats becomes infinite as
         number = float(value)
         return number if 0.0 <= number <= highest else 0.0
@@ -183,6 +185,11 @@ def _number(value: object, highest: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0
     return float(value) if 0 <= value <= highest else 0.0
+
+
+@lru_cache(maxsize=_KEPT_AVERAGES)
+def _rounded(average: float) -> float:
+    return round(average, 3)
 
 
 def _aliases(value: object, *known: str) -> tuple[str, ...]:
@@ -207,20 +214,29 @@ def _countries(value: object) -> tuple[str, ...]:
     """Return ISO 3166-1 codes; reads a list of them, a single one, and TMDB's `{"iso_3166_1": "KR"}`."""
     if not value:
         return ()
-    items = value if isinstance(value, list) else (value,)
-    codes = [_country(item.get("iso_3166_1") if isinstance(item, dict) else item) for item in items]
-    return tuple(dict.fromkeys(filter(None, codes)))[:_MAX_COUNTRIES]
+    found: list[str] = []
+    for item in value if isinstance(value, list) else (value,):
+        code = _country(item.get("iso_3166_1") if isinstance(item, dict) else item)
+        if code and code not in found and len(found) < _MAX_COUNTRIES:
+            found.append(code)
+    return tuple(found)
 
 
 def _country(value: object) -> str:
-    return _code(value, _COUNTRY, upper=True) if isinstance(value, str) and len(value) < 10 else ""
+    return _country_code(value) if isinstance(value, str) and len(value) < 10 else ""
 
 
 def _language(value: object) -> str:
-    return _code(value, _LANGUAGE, upper=False) if isinstance(value, str) and len(value) < 10 else ""
+    return _language_code(value) if isinstance(value, str) and len(value) < 10 else ""
 
 
 @lru_cache(maxsize=_KEPT)
-def _code(value: str, pattern: re.Pattern[str], *, upper: bool) -> str:
-    text = value.strip().upper() if upper else value.strip().lower()
-    return text if pattern.fullmatch(text) else ""
+def _country_code(value: str) -> str:
+    code = value.strip().upper()
+    return code if _COUNTRY.fullmatch(code) else ""
+
+
+@lru_cache(maxsize=_KEPT)
+def _language_code(value: str) -> str:
+    code = value.strip().lower()
+    return code if _LANGUAGE.fullmatch(code) else ""

@@ -19,15 +19,19 @@ FIRST_OFFERED = 2_000
 
 # `number` counts the records as they were read, `place` is a work's place by popularity: rows of a search come most popular first, and a
 # broad one can stop early. 0 stands for an unknown year or genres, "" for unknown countries. `said` is what the record says of where the
-# title streams (`offers.said_of`). Roles of a title key: 0 title, 1 original title, 2 alias; a title has each key once.
+# title streams (`offers.said_of`). Roles of a title key: 0 title, 1 original title, 2 alias; a title has each key once. The keys of the two
+# titles stand in their row, where they cost a fifth of what a row of their own does.
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE titles (
   number INTEGER PRIMARY KEY, kind INT, id INT, year INT, genres INT, popularity REAL, vote_average REAL, vote_count INT,
-  release_date TEXT, countries TEXT, title TEXT, original_title TEXT, aliases TEXT, genre_ids TEXT, original_language TEXT,
-  poster_path TEXT, backdrop_path TEXT, overview TEXT, said BLOB
+  release_date TEXT, countries TEXT, title_key TEXT, original_key TEXT, title TEXT, original_title TEXT, aliases TEXT, genre_ids TEXT,
+  original_language TEXT, poster_path TEXT, backdrop_path TEXT, overview TEXT, said BLOB
 );
-CREATE TABLE title_keys (key TEXT, role INT, number INT);
+CREATE TABLE alias_keys (key TEXT, number INT);
+CREATE VIEW title_keys AS
+  SELECT title_key AS key, 0 AS role, number FROM titles UNION ALL SELECT original_key, 1, number FROM titles
+  UNION ALL SELECT key, 2, number FROM alias_keys;
 CREATE TABLE facets (
   place INTEGER PRIMARY KEY, number INT, kind INT, year INT, genres INT, countries TEXT, release_date TEXT, score REAL
 );
@@ -35,7 +39,11 @@ CREATE TABLE facets (
 
 # Made once all rows are there: sorted at one go, which is quicker than row by row.
 TITLES_INDEX = "CREATE UNIQUE INDEX titles_ref ON titles (kind, id)"
-KEYS_INDEX = "CREATE INDEX title_keys_key ON title_keys (key)"
+KEYS_INDEXES = """
+CREATE INDEX titles_key ON titles (title_key);
+CREATE INDEX titles_original_key ON titles (original_key);
+CREATE INDEX alias_keys_key ON alias_keys (key, number);
+"""
 
 OFFERS_SCHEMA = """
 CREATE TABLE main.links (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
