@@ -307,7 +307,7 @@ def answer(data: bytes) -> tuple[int, bytes]:
     job = Job.from_json(data)
     if job.in_background:
         with suppress(OSError):  # a sandbox may forbid it
-            os.nice(10)
+            os.nice(19)
     # Nothing here makes circles that would be worth looking for among millions of values.
     gc.disable()
     try:
