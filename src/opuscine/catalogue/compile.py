@@ -68,8 +68,8 @@ _INSERT_ALIAS_KEY = "INSERT INTO alias_keys VALUES (?, ?)"
 _FEW_VOTE = genre_mask((99, 10770))
 _VOTES = f"(vote_count + iif(kind, :series, :films) / iif(genres & {_FEW_VOTE}, 5, 1))"
 _PRIOR = (
-    f"SELECT avg(nullif(vote_average, 0.0)) AS mean, iif(max(iif(kind, 0, vote_count)) > 0, 0, {PRIOR_VOTES}) AS films, "  # noqa: S608  constants
-    f"iif(max(iif(kind, vote_count, 0)) > 0, 0, {PRIOR_VOTES}) AS series FROM titles"
+    f"SELECT avg(nullif(vote_average, 0.0)), iif(max(iif(kind, 0, vote_count)) > 0, 0, {PRIOR_VOTES}), "  # noqa: S608  constants
+    f"iif(max(iif(kind, vote_count, 0)) > 0, 0, {PRIOR_VOTES}) FROM titles"
 )
 _PLACE = f"""
 INSERT INTO facets (number, kind, year, genres, countries, release_date, score)
@@ -237,15 +237,15 @@ class _Compiler:
 
     def rank(self) -> None:
         """Make titles and keys to be looked up, and give each title its place."""
-        self._database.row_factory = sqlite3.Row
         try:
             self._database.execute(TITLES_INDEX)
         except sqlite3.IntegrityError:
             self._drop_doubles()
             self._database.execute(TITLES_INDEX)
         self._database.executescript(KEYS_INDEXES)
+        mean, films, series = self._database.execute(_PRIOR).fetchone()
         self._database.execute("BEGIN")
-        self._database.execute(_PLACE, dict(self._database.execute(_PRIOR).fetchone()))
+        self._database.execute(_PLACE, {"mean": mean, "films": films, "series": series})
         self._database.execute("COMMIT")
 
     def finish(self, generation: str, region: str) -> None:

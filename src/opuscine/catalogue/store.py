@@ -66,7 +66,9 @@ _FILM_COLUMNS = (
 )
 _GET = f"SELECT {_FILM_COLUMNS} FROM titles WHERE kind = ? AND id = ?"  # noqa: S608  constants
 _GET_PLACE = f"SELECT {_FILM_COLUMNS} FROM titles WHERE number = (SELECT number FROM facets WHERE place = ?)"  # noqa: S608  constants
-_LINKS = "SELECT links.body, titles.said FROM titles LEFT JOIN links USING (number) WHERE titles.kind = ? AND titles.id = ?"
+# The row of the title itself is not looked at where links are filed: its number stands in the index.
+_LINKS = "SELECT links.body, NULL FROM titles LEFT JOIN links USING (number) WHERE titles.kind = ? AND titles.id = ?"
+_SAID = "SELECT links.body, titles.said FROM titles LEFT JOIN links USING (number) WHERE titles.kind = ? AND titles.id = ?"
 _LINKS_AFTER = (
     "SELECT f.place, t.kind, t.id, {links} FROM facets AS f {joined} CROSS JOIN titles AS t ON t.number = f.number "
     "WHERE f.place > ? AND {condition} ORDER BY f.place LIMIT ?"
@@ -182,7 +184,7 @@ class CatalogueReader:
     def links(self, ref: TitleRef) -> tuple[OttLink, ...] | None:
         """Return where a title streams, in every region; None for an unknown title."""
         try:
-            row = self._lookups.execute(_LINKS, (KIND_NUMBER[ref.kind], ref.id)).fetchone()
+            row = self._lookups.execute(_LINKS if self.indexed else _SAID, (KIND_NUMBER[ref.kind], ref.id)).fetchone()
         except OverflowError:
             return None
         if row is None:
