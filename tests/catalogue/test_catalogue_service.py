@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from opuscine.catalogue.cache_folder import CacheFolder
+from opuscine.catalogue.schema import PAGE_BYTES
 from opuscine.catalogue.search import SearchQuery
 from opuscine.catalogue.service import Catalogue
 from opuscine.catalogue.titles import title_key
@@ -461,12 +462,12 @@ async def test_a_compiled_file_that_proves_damaged_in_use_is_compiled_again(sett
     (path,) = settings.cache_dir.glob("*.db")
     found = path.stat()
     content = path.read_bytes()
-    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))  # the schema stays readable
+    path.write_bytes(content[:PAGE_BYTES] + b"\xff" * (len(content) - PAGE_BYTES))  # the schema stays readable
     damaged = {"meta": _page_of(content, "meta")}
     with path.open("r+b") as file:
         for page in damaged.values():
-            file.seek((page - 1) * 4096)
-            file.write(content[(page - 1) * 4096 : page * 4096])
+            file.seek((page - 1) * PAGE_BYTES)
+            file.write(content[(page - 1) * PAGE_BYTES : page * PAGE_BYTES])
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     async with opened(settings) as catalogue:
         with pytest.raises(CatalogueUnavailableError, match="cannot be read"):

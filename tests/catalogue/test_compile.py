@@ -40,7 +40,7 @@ def test_every_title_is_compiled_most_popular_first(settings: CatalogueSettings)
     done = compile_here(settings)
     assert (done.compiled, done.manifest.movie_count, done.manifest.tv_count, done.manifest.skipped) == (True, 7, 2, 0)
     assert done.manifest.sources == ("films.json", "series.json")
-    popular = [id_ for (id_,) in rows(settings, done, "SELECT id FROM titles ORDER BY place")]
+    popular = [id_ for (id_,) in rows(settings, done, "SELECT id FROM titles JOIN facets USING (number) ORDER BY place")]
     assert popular == [3, 2, 615, 615, 9, 4, 6, 7, 5]
 
 
@@ -112,6 +112,19 @@ def test_of_many_bad_records_the_first_are_named(settings: CatalogueSettings, tm
     assert (done.manifest.skipped, len(done.skips)) == (500, 50)
 
 
+def test_of_titles_of_one_id_the_first_counts_with_all_its_names(settings: CatalogueSettings, tmp_path: Path) -> None:
+    write_list(
+        tmp_path / "films.json",
+        "movies",
+        [{"id": number % 60 + 1, "title": f"제목 {number}", "aliases": [f"또는 {number}"]} for number in range(180)],
+    )
+    done = compile_here(settings)
+    assert (done.manifest.movie_count, done.manifest.skipped, len(done.skips)) == (60, 120, 50)
+    assert [(skip.position, skip.record) for skip in done.skips[:2]] == [(61, "id 1 «제목 60»"), (62, "id 2 «제목 61»")]
+    assert rows(settings, done, "SELECT count(*), max(title) FROM titles WHERE kind = 0 AND number > 60") == [(0, None)]
+    assert rows(settings, done, "SELECT count(*) FROM title_keys WHERE number BETWEEN 61 AND 180") == [(0,)]
+
+
 def test_a_source_without_any_usable_record_is_an_error(settings: CatalogueSettings, tmp_path: Path) -> None:
     write_list(tmp_path / "films.json", "movies", [{"name": "x"}, 5])
     with pytest.raises(CatalogueError, match=r"MOVIES_DATA_FILE: .*films\.json holds no record that can be used: the first has no id"):
@@ -137,7 +150,7 @@ def test_plain_averages_decide_the_order_where_no_votes_are_counted(tmp_path: Pa
     averages = {1: 6.0, 2: 9.0, 3: 0.0, 4: 7.5}
     films = [{"tmdb_id": number, "title": str(number), "vote_average": average} for number, average in averages.items()]
     settings = write_sources(tmp_path, films=films, series=[])
-    assert rows(settings, compile_here(settings), "SELECT id FROM titles JOIN facets USING (place) ORDER BY score DESC") == [
+    assert rows(settings, compile_here(settings), "SELECT id FROM titles JOIN facets USING (number) ORDER BY score DESC") == [
         (2,),
         (4,),
         (1,),
@@ -152,7 +165,7 @@ def test_few_votes_are_believed_less(tmp_path: Path) -> None:
         {"tmdb_id": 3, "title": "c", "vote_average": 5.0, "vote_count": 9000},
     ]
     settings = write_sources(tmp_path, films=films, series=[])
-    assert rows(settings, compile_here(settings), "SELECT id FROM titles JOIN facets USING (place) ORDER BY score DESC") == [
+    assert rows(settings, compile_here(settings), "SELECT id FROM titles JOIN facets USING (number) ORDER BY score DESC") == [
         (2,),
         (1,),
         (3,),
@@ -161,7 +174,9 @@ def test_few_votes_are_believed_less(tmp_path: Path) -> None:
 
 def test_a_title_is_streamed_by_the_service_that_its_ad_tier_belongs_to(settings: CatalogueSettings) -> None:
     found = rows(
-        settings, compile_here(settings), "SELECT region, provider FROM availability JOIN titles USING (place) WHERE kind = 0 AND id = 3"
+        settings,
+        compile_here(settings),
+        "SELECT region, provider FROM availability JOIN facets USING (place) JOIN titles USING (number) WHERE titles.kind = 0 AND id = 3",
     )
     assert ("KR", 8) in found
 

@@ -1,8 +1,9 @@
-"""The two steps of a large catalogue: names at once, overviews, variants and spellings afterwards."""
+"""The two steps of a large catalogue: what is looked up at once, what is searched by afterwards."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -18,6 +19,7 @@ import pytest
 from opuscine.catalogue.cache_folder import CacheFolder, Manifest
 from opuscine.catalogue.compile import run
 from opuscine.catalogue.indexing import index_current
+from opuscine.catalogue.schema import FIRST_OFFERED
 from opuscine.catalogue.search import SearchQuery
 from opuscine.catalogue.service import Catalogue
 from opuscine.catalogue.store import CatalogueReader
@@ -25,17 +27,18 @@ from opuscine.catalogue.titles import title_key
 from opuscine.errors import CatalogueError
 from opuscine.model import Kind, TitleRef
 from opuscine.settings import CatalogueSettings
-from support.catalogues import FILMS, compile_here, job_of, sources_of, write_list, write_sources
+from support.catalogues import FILMS, SERIES, compile_here, compile_in_steps, job_of, sources_of, write_list, write_sources
+from support.catalogues import opened as opened_reader
 from support.manual_clock import ManualClock
 
 TODAY = date(2026, 11, 25)
 LIGHTHOUSE = TitleRef(Kind.MOVIE, 615)
 PART_TWO = {"tmdb_id": 700, "title": "등대지기의 밤 2: 폭풍", "release_date": "2008-01-01"}
 CONTENT = {
-    "titles": "place",
-    "links": "place",
+    "titles": "number",
+    "links": "number",
     "facets": "place",
-    "title_keys": "key, role, place",
+    "alias_keys": "key, number",
     "title_variants": "key, place",
     "spellings": "shelf, spelling, kind, id",
     "availability": "region, provider, place",
@@ -49,7 +52,7 @@ def settings(tmp_path: Path) -> CatalogueSettings:
 
 
 def first_step(settings: CatalogueSettings) -> Manifest:
-    return run(replace(job_of(settings), at_once=0)).manifest
+    return compile_in_steps(settings, 1)
 
 
 def second_step(settings: CatalogueSettings) -> Manifest:
@@ -114,19 +117,73 @@ def test_a_small_catalogue_is_one_file_with_all_in_it(settings: CatalogueSetting
 
 
 def test_after_the_first_step_names_are_found_and_nothing_is_taken_for_another_title(settings: CatalogueSettings) -> None:
-    manifest = first_step(settings)
-    assert not manifest.indexed
-    reader = CatalogueReader(settings.cache_dir / manifest.file, manifest.generation)
-    try:
+    with opened_reader(settings, steps=1) as reader:
+        assert not reader.indexed
         assert found_ids(reader, "좀비") == [5, 3, 2]
-        assert found_ids(reader, "외딴섬") == []
+        assert found_ids(reader, "해리포터와 좀비의") == found_ids(reader, "해리 포터") == [3]
+        assert found_ids(reader, "등대에서") == [615, 700]  # with a particle behind
+        assert found_ids(reader, "the LIGHTHOUSE keeper") == found_ids(reader, "keeper") == [615]
+        assert found_ids(reader, "외딴섬") == found_ids(reader, "eeper") == []
         assert reader.get(LIGHTHOUSE) is not None
-        assert reader.links(LIGHTHOUSE)
         assert [entry.ref for entry in reader.titles_by_key(title_key("등대"))] == [LIGHTHOUSE]
         assert reader.titles_by_variant(title_key("등대")) == ()
         assert reader.titles_spelt_like("등대지귀의밤", 2004) == ()
-    finally:
-        reader.retire()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        SearchQuery(),
+        SearchQuery(order="best", genre_ids=(18,)),
+        SearchQuery(order="newest", limit=3, offset=1),
+        SearchQuery(text="좀비 특급열차 (2016)"),
+        SearchQuery(text="좀비", year_from=2000),
+        SearchQuery(include_texts=("좀비", "특급열차 성"), order="best"),
+        SearchQuery(exclude_text="좀비 등대"),
+        SearchQuery(favour_text="등대", favour=9.0, order="best"),
+        SearchQuery(exclude=(LIGHTHOUSE,)),
+        SearchQuery(provider_ids=(8,)),
+        SearchQuery(exclude_provider_ids=(8, 97)),
+    ],
+    ids=str,
+)
+def test_after_the_first_step_a_search_that_needs_names_and_facets_alone_finds_the_same(
+    settings: CatalogueSettings, query: SearchQuery
+) -> None:
+    settings = write_sources(settings.cache_dir.parent, films=[{**film, "overview": ""} for film in [*FILMS, PART_TWO]])
+    with opened_reader(settings, steps=1) as first, opened_reader(settings, steps=2) as second:
+        assert first.search(query, today=TODAY) == second.search(query, today=TODAY)
+
+
+def test_after_the_first_step_only_popular_titles_answer_a_wish_for_a_provider(tmp_path: Path) -> None:
+    links = ["https://www.netflix.com/kr/title/1"]
+    films = [{"id": number, "title": str(number), "ott_links": links} for number in range(1, FIRST_OFFERED + 10)]
+    settings = write_sources(tmp_path, films=films, series=[])
+    with opened_reader(settings, steps=1) as first, opened_reader(settings, steps=2) as second:
+        for query, filed in ((SearchQuery(provider_ids=(8,)), len(films)), (SearchQuery(exclude_provider_ids=(97,)), len(films))):
+            assert first.search(query, today=TODAY).total == FIRST_OFFERED
+            assert second.search(query, today=TODAY).total == filed
+
+
+def test_links_are_the_same_after_each_step(settings: CatalogueSettings) -> None:
+    odd = [
+        {"id": 801, "ott_links": ["https://www.netflix.com/title/5\ud800", {"link": 10**400}], "ott_providers": [{"provider_id": 8}]},
+        {"id": 802, "ott_links": "https://watcha.com/contents/b", "ott_providers": {"KR": {"flatrate": [{"provider_id": 97}]}}},
+        {"id": 803, "ott_links": ["nowhere"]},
+    ]
+    many = [{"id": 1000 + number, "title": str(number), "popularity": 999} for number in range(FIRST_OFFERED)]
+    films = [*FILMS, *({"title": "제목"} | film for film in odd), *many]  # too many for those with links to be filed at once
+    path = settings.cache_dir.parent / "films.json"
+    path.write_text(json.dumps({"movies": films}), encoding="ascii")
+    refs = [TitleRef(Kind.MOVIE, film["tmdb_id"] if "tmdb_id" in film else film["id"]) for film in films[:20]]
+    refs += [TitleRef(Kind.TV, int(series["tmdb_id"] if "tmdb_id" in series else series["id"])) for series in SERIES]
+    with opened_reader(settings, steps=1) as first, opened_reader(settings, steps=2) as second:
+        assert first.links_many(refs) == second.links_many(refs)
+        assert sum(map(bool, second.links_many(refs).values())) == second.count_links() == 6
+        passed = first.links_after(0, 100)
+        assert [row for row in passed if row.links] == second.links_after(0, 100)
+        assert first.links_after(passed[0].place, 1) == passed[1:2]
+        assert first.count_links() == len(passed)
 
 
 def test_after_the_second_step_all_is_found(settings: CatalogueSettings) -> None:

@@ -9,24 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opuscine.catalogue.records import Record, RecordError, describe, read_record
+from opuscine.catalogue.records import RecordError, describe, read_record
 from opuscine.model import Film, Kind, TitleRef
-from opuscine.providers.table import ProviderTable
 
-TABLE = ProviderTable.load()
 BAD_NUMBERS: tuple[object, ...] = (0, -1, 2**63, 1.5, "x", "1.5", "²", True, [], {}, "9" * 19, Decimal("1E+999"), float("inf"))
 
 
-def read(raw: object, kind: Kind = Kind.MOVIE) -> Record:
-    return read_record(raw, kind=kind, table=TABLE, region="KR")
-
-
 def film(**fields: Any) -> Film:
-    return read({"tmdb_id": 1, "title": "제목"} | fields).film
+    return read_record({"tmdb_id": 1, "title": "제목"} | fields).film(Kind.MOVIE)
 
 
 def test_a_full_film_is_read() -> None:
-    record = read(
+    record = read_record(
         {
             "tmdb_id": 496243,
             "title": "기생충",
@@ -42,10 +36,9 @@ def test_a_full_film_is_read() -> None:
             "overview": "반지하\n가족",
             "poster_path": "/poster.jpg",
             "backdrop_path": "/backdrop.jpg",
-            "ott_links": ["https://watcha.com/contents/x"],
         }
     )
-    assert record.film == Film(
+    assert record.film(Kind.MOVIE) == Film(
         ref=TitleRef(Kind.MOVIE, 496243),
         title="기생충",
         original_title="Gisaengchung",
@@ -61,16 +54,15 @@ def test_a_full_film_is_read() -> None:
         countries=("KR",),
         original_language="ko",
     )
-    assert [link.provider_name for link in record.links] == ["Watcha"]
 
 
 def test_a_series_is_read_by_its_own_field_names() -> None:
-    record = read({"id": 9, "name": "이름", "original_name": "Name", "first_air_date": "2015-01-02", "genre_ids": [18]}, Kind.TV)
-    assert record.film == Film(TitleRef(Kind.TV, 9), "이름", "Name", release_date="2015-01-02", genre_ids=(18,))
+    record = read_record({"id": 9, "name": "이름", "original_name": "Name", "first_air_date": "2015-01-02", "genre_ids": [18]})
+    assert record.film(Kind.TV) == Film(TitleRef(Kind.TV, 9), "이름", "Name", release_date="2015-01-02", genre_ids=(18,))
 
 
 def test_an_id_and_a_title_are_enough() -> None:
-    assert read({"id": "7", "title": "제목"}).film == Film(TitleRef(Kind.MOVIE, 7), "제목")
+    assert read_record({"id": "7", "title": "제목"}).film(Kind.MOVIE) == Film(TitleRef(Kind.MOVIE, 7), "제목")
 
 
 def test_a_record_with_an_original_title_only_is_called_by_it() -> None:
@@ -94,7 +86,7 @@ def test_a_record_with_an_original_title_only_is_called_by_it() -> None:
 )
 def test_a_record_without_a_usable_id_or_title_is_refused(raw: object, reason: str) -> None:
     with pytest.raises(RecordError, match=reason):
-        read(raw)
+        read_record(raw)
 
 
 @pytest.mark.parametrize("number", [615, "615", " 615 ", 615.0, Decimal(615)])
@@ -204,11 +196,12 @@ FIELDS = (
 def test_any_record_is_read_or_refused(raw: Any) -> None:
     assert len(describe(raw)) < 120
     try:
-        record = read(raw)
+        record = read_record(raw)
     except RecordError:
         return
-    assert record.film.title
-    assert 1 <= record.film.ref.id < 2**63
-    assert 0 <= record.film.vote_average <= 10
-    record.film.title.encode()
-    assert record.film.year is None or 1800 <= record.film.year <= 2200
+    film = record.film(Kind.MOVIE)
+    assert film.title
+    assert 1 <= film.ref.id < 2**63
+    assert 0 <= film.vote_average <= 10
+    film.title.encode()
+    assert film.year is None or 1800 <= film.year <= 2200

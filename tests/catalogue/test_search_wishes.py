@@ -24,11 +24,11 @@ FILMS: tuple[dict[str, Any], ...] = (
 SERIES = ({"tmdb_id": 9, "name": "바", "genres": ["Action & Adventure"], "first_air_date": "1999-01-01", "vote_average": 5.0},)
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CatalogueReader]:
+@pytest.fixture(scope="module", params=[None, 2], ids=["compiled at once", "compiled in two steps"])
+def reader(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[CatalogueReader]:
     """Compile the films, each with votes enough to keep its place."""
     films = [{"tmdb_id": number, "vote_count": 100_000} | film for number, film in enumerate(FILMS, start=1)]
-    with opened(write_sources(tmp_path_factory.mktemp("wishes"), films, SERIES)) as opened_reader:
+    with opened(write_sources(tmp_path_factory.mktemp("wishes"), films, SERIES), steps=request.param) as opened_reader:
         yield opened_reader
 
 

@@ -58,6 +58,23 @@ def test_a_number_beyond_all_bounds_spoils_only_its_record(write: Write) -> None
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b'{"movies": [1, "' + b"x" * 5_000_000 + b'", 3]}',
+        b'{"about": "' + b"x" * 5_000_000 + b'", "movies": [1, 2, 3]}',
+        b'{"movies": [1, 2, 3], "about": "' + b"x" * 5_000_000 + b'"}',
+        b'{"movies": [1, 2], "movies": [3]}',
+    ],
+)
+def test_what_the_quick_way_does_not_read_is_read_all_the_same_and_once(write: Write, content: bytes) -> None:
+    source = write(content)
+    stream = SourceStream(source)
+    records = list(stream.records())
+    assert (records[0], records[-1], len(records)) == (1, 3, 3)
+    assert (stream.digest, stream.stamp) == content_digest(source)
+
+
+@pytest.mark.parametrize(
     ("content", "what"),
     [
         (b"", "ends before its JSON is complete"),

@@ -28,9 +28,9 @@ LIGHTHOUSE = TitleRef(Kind.MOVIE, 615)
 DELIVERY = TitleRef(Kind.TV, 615)
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CatalogueReader]:
-    with opened(write_sources(tmp_path_factory.mktemp("store"))) as found:
+@pytest.fixture(scope="module", params=[None, 2], ids=["compiled at once", "compiled in two steps"])
+def reader(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[CatalogueReader]:
+    with opened(write_sources(tmp_path_factory.mktemp("store")), steps=request.param) as found:
         yield found
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opuscine.catalogue.titles import split_year, title_key
+from opuscine.catalogue.titles import read_title, split_year, title_key
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,19 @@ def test_a_key_is_its_own_key_and_can_be_stored(text: str) -> None:
     key = title_key(text)
     assert title_key(key) == key
     key.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["바다 가나 12345", "Film 12", "The Film", "a", "the", "An 1", "1 2", "1 a 2", "9 1 1", "Ａ 1", "K2", "x" * 501, " 밤", "밤  낮"],
+)
+def test_a_title_that_comes_once_has_the_same_key(text: str) -> None:
+    assert read_title(text) == title_key(text)
+
+
+@given(st.text(st.sampled_from("가힣aAthen 019,:éK"), max_size=30))
+def test_any_title_that_comes_once_has_the_same_key(text: str) -> None:
+    assert read_title(text) == title_key(text)
 
 
 @settings(deadline=None)

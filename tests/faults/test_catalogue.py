@@ -123,7 +123,7 @@ async def test_a_full_disk_at_reload_leaves_the_old_data_serving(tmp_path: Path)
 @fault(
     "Catalogue",
     "The process that indexes a large catalogue's overviews is killed",
-    caller_gets="its answer; searches find words of titles only, until the index is made anew a minute later or with the next reload",
+    caller_gets="its answer; searches find words of titles only, at a provider the popular ones, until a reload or a minute later",
     within="the time it always takes",
     told_by="`/admin/stats` ▸ `catalogue.overviews_indexed`, `catalogue.last_error`; log `catalogue_index_failed`",
 )

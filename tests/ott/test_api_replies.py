@@ -88,7 +88,7 @@ SHOW = {"id": 1, "name": "천년 뒤의 배달부", "media_type": "tv"}
 
 
 def popular(answer: Any, page: int = 1, limit: int = 20) -> PopularPage:
-    return read_popular(json.dumps(answer).encode(), page=page, limit=limit, table=TABLE, region="KR")
+    return read_popular(json.dumps(answer).encode(), page=page, limit=limit)
 
 
 @pytest.mark.parametrize("answer", [[PARASITE], {"movies": [PARASITE]}, {"results": [PARASITE]}], ids=["list", "movies", "results"])
@@ -155,7 +155,7 @@ JSON = st.recursive(
 def test_whatever_comes_is_read_or_a_value_error(body: bytes, ref: TitleRef) -> None:
     for read in (
         lambda: read_title(body, ref=ref, table=TABLE, region="KR"),
-        lambda: read_popular(body, page=1, limit=20, table=TABLE, region="KR"),
+        lambda: read_popular(body, page=1, limit=20),
     ):
         try:
             read()

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from opuscine.catalogue.cache_folder import Manifest
 from opuscine.catalogue.compile import run
 from opuscine.catalogue.job import Done, Job
 from opuscine.catalogue.sources import SourceFile
@@ -160,11 +161,18 @@ def compile_here(settings: CatalogueSettings) -> Done:
     return run(job_of(settings))
 
 
+def compile_in_steps(settings: CatalogueSettings, steps: int) -> Manifest:
+    """Compile in this process as a large catalogue is: what is looked up in one step, what is searched by in another."""
+    manifest = run(replace(job_of(settings), at_once=0)).manifest
+    return manifest if steps == 1 else run(replace(job_of(settings), index=True)).manifest
+
+
 @contextmanager
-def opened(settings: CatalogueSettings) -> Iterator[CatalogueReader]:
-    """Compile in this process and open the result."""
-    manifest = compile_here(settings).manifest
-    reader = CatalogueReader(settings.cache_dir / manifest.file, manifest.generation)
+def opened(settings: CatalogueSettings, *, steps: int | None = None) -> Iterator[CatalogueReader]:
+    """Compile in this process, at once or as far as so many steps lead, and open the result."""
+    manifest = compile_here(settings).manifest if steps is None else compile_in_steps(settings, steps)
+    index = settings.cache_dir / manifest.index if manifest.has_own_index else None
+    reader = CatalogueReader(settings.cache_dir / manifest.file, manifest.generation, index)
     try:
         yield reader
     finally:

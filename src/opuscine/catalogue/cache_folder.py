@@ -39,7 +39,7 @@ class Manifest:
     skipped: int
     as_of: datetime  # newest change of a source
     compiled_at: datetime
-    index: str = ""  # the file that overviews are searched by: `file` where it holds all, "" while there is none
+    index: str = ""  # the file with the index: `file` where that holds all, "" while there is none
     index_size: int = 0
     index_mtime_ns: int = 0
 
@@ -50,7 +50,7 @@ class Manifest:
 
     @property
     def indexed(self) -> bool:
-        """Say whether overviews can be searched, not names alone."""
+        """Say whether there is an index to search by."""
         return bool(self.index)
 
     @property

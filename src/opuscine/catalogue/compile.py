@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,27 +26,27 @@ import ijson
 
 from opuscine.catalogue.cache_folder import CacheFolder, Manifest
 from opuscine.catalogue.genres import genre_mask
-from opuscine.catalogue.indexing import fill_index, index_current, name_words, year_of
+from opuscine.catalogue.indexing import fill_index, index_current
 from opuscine.catalogue.job import Done, Job, Skip
+from opuscine.catalogue.offers import OfferReader, fill_offers, said_of
 from opuscine.catalogue.records import Record, RecordError, describe, read_record
 from opuscine.catalogue.schema import (
     APPLICATION_ID,
-    FILM_COLUMNS,
-    INDEXES,
+    FIRST_OFFERED,
+    KEYS_INDEXES,
     KIND_NUMBER,
+    KINDS,
     LIST_SEPARATOR,
-    NAMES_SCHEMA,
+    PAGE_BYTES,
     SCHEMA,
-    WORDS_BEGIN,
-    WORDS_END,
+    TITLES_INDEX,
 )
 from opuscine.catalogue.source_stream import SourceStream
 from opuscine.catalogue.sources import SourceFile, digest_of, generation_of
-from opuscine.catalogue.titles import read_key, read_plain
+from opuscine.catalogue.titles import read_title
 from opuscine.codec import dumps
 from opuscine.errors import CatalogueError
-from opuscine.model import Film, Kind, OttLink
-from opuscine.providers.links import links_to_json
+from opuscine.model import Kind
 from opuscine.providers.table import ProviderTable
 
 # Votes that a title's average is weighed against (Bayesian average): with as many of its own, it counts half.
@@ -59,54 +60,38 @@ _DISK_FAULTS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOP
 _BATCH = 2_000
 _CACHE_KIB = 32_768
 
-# `number` counts the titles as they are read; the small `facet` is sorted instead of the whole titles.
-_STAGE = f"""
-CREATE TABLE stage.film (number INTEGER PRIMARY KEY, {FILM_COLUMNS}, links, tokens);
-CREATE TABLE stage.facet (
-  number INTEGER PRIMARY KEY, kind, id, year, genres, countries, release_date, average, votes, popularity, few_vote
-);
-CREATE TABLE stage.ranked (place INTEGER PRIMARY KEY, number, score);
-CREATE TABLE stage.place (number INTEGER PRIMARY KEY, place);
-CREATE TABLE stage.title_key (key, role, number);
-CREATE TABLE stage.offer (region, provider, number);
-CREATE UNIQUE INDEX stage.facet_ref ON facet (kind, id);
-"""
-_INSERT_FACET = "INSERT OR IGNORE INTO stage.facet VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_FILM = "INSERT INTO stage.film VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_KEY = "INSERT INTO stage.title_key VALUES (?, ?, ?)"
-_INSERT_OFFER = "INSERT INTO stage.offer VALUES (?, ?, ?)"
+_INSERT_TITLE = "INSERT INTO titles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_ALIAS_KEY = "INSERT INTO alias_keys VALUES (?, ?)"
 
 # Where a kind has no vote counts at all, every average is weighed alike, so that their order is that of the plain averages. Only
 # documentaries and TV movies count a fifth: few people vote for them, mostly those who liked their subject before.
-_FEW_VOTE = frozenset({99, 10770})
-_VOTES = "(votes + assumed / iif(few_vote, 5, 1))"
-_RANK = f"""
-WITH prior AS (SELECT avg(average) AS mean FROM stage.facet WHERE average > 0),
-     counted AS (SELECT kind, iif(max(votes) > 0, 0, {PRIOR_VOTES}) AS assumed FROM stage.facet GROUP BY kind)
-INSERT INTO stage.ranked (number, score)
-SELECT number, iif(average > 0, ({_VOTES} * average + {PRIOR_VOTES} * mean) / ({_VOTES} + {PRIOR_VOTES}), 0.0) AS score
-FROM stage.facet AS facet JOIN counted ON counted.kind = facet.kind CROSS JOIN prior
-ORDER BY popularity DESC, score DESC, votes DESC, release_date DESC, facet.kind, id;
-INSERT INTO stage.place SELECT number, place FROM stage.ranked ORDER BY number;
+_FEW_VOTE = genre_mask((99, 10770))
+_VOTES = f"(vote_count + iif(kind, :series, :films) / iif(genres & {_FEW_VOTE}, 5, 1))"
+_PRIOR = (
+    f"SELECT avg(nullif(vote_average, 0.0)), iif(max(iif(kind, 0, vote_count)) > 0, 0, {PRIOR_VOTES}), "  # noqa: S608  constants
+    f"iif(max(iif(kind, vote_count, 0)) > 0, 0, {PRIOR_VOTES}) FROM titles"
+)
+_PLACE = f"""
+INSERT INTO facets (number, kind, year, genres, countries, release_date, score)
+SELECT number, kind, year, genres, countries, release_date,
+  iif(vote_average > 0, ({_VOTES} * vote_average + {PRIOR_VOTES} * :mean) / ({_VOTES} + {PRIOR_VOTES}), 0.0) AS score
+FROM titles ORDER BY popularity DESC, score DESC, vote_count DESC, release_date DESC, kind, id
 """  # noqa: S608  constants
 
-_PLACED = f"""
-INSERT INTO titles SELECT place, {FILM_COLUMNS} FROM stage.ranked CROSS JOIN stage.film USING (number) ORDER BY place;
-INSERT INTO links SELECT place, links FROM stage.ranked CROSS JOIN stage.film USING (number) WHERE links IS NOT NULL ORDER BY place;
-INSERT INTO facets SELECT place, kind, year, genres, countries, release_date, score
-  FROM stage.ranked CROSS JOIN stage.facet USING (number) ORDER BY place;
-INSERT INTO title_keys SELECT key, role, place, kind, id, year, popularity
-  FROM stage.title_key CROSS JOIN stage.place USING (number) CROSS JOIN stage.facet USING (number) ORDER BY key, role, place;
-INSERT INTO availability SELECT region, provider, place FROM stage.offer CROSS JOIN stage.place USING (number)
-  ORDER BY region, provider, place;
-"""  # noqa: S608  constants
-_NAME_WORDS = "INSERT INTO words (rowid, names) SELECT place, tokens FROM stage.ranked CROSS JOIN stage.film USING (number) ORDER BY place"
+# Of titles of one id the first counts.
+_DOUBLES = """
+CREATE TABLE temp.doubles AS SELECT number FROM
+  (SELECT number, row_number() OVER (PARTITION BY kind, id ORDER BY number) AS nth FROM titles) WHERE nth > 1;
+CREATE TABLE temp.doubled AS SELECT number, kind, id, title FROM titles WHERE number IN (SELECT number FROM temp.doubles);
+DELETE FROM titles WHERE number IN (SELECT number FROM temp.doubles);
+DELETE FROM alias_keys WHERE number IN (SELECT number FROM temp.doubles);
+"""
 
 
 def run(job: Job) -> Done:
     """Make sure that the sources' generation is compiled and current; wait while another process compiles, and use what that made.
 
-    Of a catalogue of more titles than `job.at_once` the index of names alone is made; a job with `index` set makes the rest.
+    Of a catalogue of more titles than `job.at_once` only what is looked up is made; a job with `index` set makes the rest.
 
     Raises:
         CatalogueError: a source or the cache folder cannot be used. The generation that was current stays so.
@@ -146,15 +131,19 @@ def _compile(job: Job, folder: CacheFolder) -> Done:
     folder.drop_partial()
     partial = folder.partial_file("db")
     try:
-        with closing(_connect(partial, folder.partial_file("stage"))) as database:
-            compiler = _Compiler(database, ProviderTable.load(), job.region)
+        with closing(_connect(partial)) as database:
+            compiler = _Compiler(database)
             streams = [compiler.stage(source) for source in job.sources]
             compiler.rank()
             in_one = sum(compiler.counts.values()) <= job.at_once
-            compiler.index(in_one=in_one)
+            offers = OfferReader(ProviderTable.load(), job.region)
+            if in_one:
+                fill_index(database, offers, large=False)
+            else:
+                fill_offers(database, offers, first=FIRST_OFFERED)
             # Hashed again while it was read: a file is named by what it holds, even if a source changed meanwhile.
             generation = digest_of([stream.digest for stream in streams], job.region)
-            compiler.finish(generation)
+            compiler.finish(generation, job.region)
         read = tuple(stream.stamp for stream in streams if stream.stamp is not None)
         compiled = folder.compiled_file(generation)
         with partial.open("rb") as file:
@@ -181,158 +170,134 @@ def _compile(job: Job, folder: CacheFolder) -> Done:
     return Done(
         manifest,
         compiled=True,
-        skips=tuple(compiler.skips),
+        skips=compiler.named_skips(),
         seconds=round(time.monotonic() - started, 3),
         peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     )
 
 
-def _connect(partial: Path, stage: Path) -> sqlite3.Connection:
+def _connect(partial: Path) -> sqlite3.Connection:
     database = sqlite3.connect(partial, isolation_level=None)
-    database.execute("ATTACH ? AS stage", (str(stage),))
-    for schema in ("main", "stage"):
-        # A crash leaves a partial file that nobody opens; the finished one is flushed before it gets its name.
-        database.execute(f"PRAGMA {schema}.journal_mode = OFF")
-        database.execute(f"PRAGMA {schema}.synchronous = OFF")
-        database.execute(f"PRAGMA {schema}.cache_size = -{_CACHE_KIB}")
+    database.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    # A crash leaves a partial file that nobody opens; the finished one is flushed before it gets its name.
+    database.execute("PRAGMA journal_mode = OFF")
+    database.execute("PRAGMA synchronous = OFF")
+    database.execute("PRAGMA locking_mode = EXCLUSIVE")
+    database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     database.execute("PRAGMA temp_store = FILE")
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    database.executescript(_STAGE + SCHEMA)
+    database.executescript(SCHEMA)
     return database
 
 
 class _Compiler:
     """The state of one compile."""
 
-    def __init__(self, database: sqlite3.Connection, table: ProviderTable, region: str) -> None:
+    def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self._table = table
-        self._region = region
-        self._number = 0
+        self._number = 0  # of the record that was read last
+        self._begins: dict[int, str] = {}  # the number before a source's first record → its name
         self.counts = {Kind.MOVIE: 0, Kind.TV: 0}
         self.skipped = 0
-        self.skips: list[Skip] = []
+        self._skips: list[tuple[int, Skip]] = []
 
     def stage(self, source: SourceFile) -> SourceStream:
-        """Read a whole source into the staging tables.
+        """Read a whole source.
 
         Raises:
             CatalogueError: the file cannot be read, is not JSON, has no list of titles, or none of its records can be used.
         """
         stream = SourceStream(source)
-        first = ""
+        begin, first, kind = self._number, "", KIND_NUMBER[source.kind]
+        self._begins[begin] = source.path.name
         self._database.execute("BEGIN")
-        records = enumerate(stream.records(), start=1)
+        records = stream.records()
         while batch := list(islice(records, _BATCH)):
-            staged = _Staged()
-            for position, raw in batch:
+            titles: list[tuple[Any, ...]] = []
+            alias_keys: list[tuple[str, int]] = []
+            for number, raw in enumerate(batch, start=self._number + 1):
                 try:
-                    self._take(read_record(raw, kind=source.kind, table=self._table, region=self._region), staged)
+                    record = read_record(raw)
                 except RecordError as error:
                     first = first or str(error)
-                    self._skip(Skip(source.path.name, position, describe(raw), str(error)))
+                    self._skip(number, describe(raw), str(error), len(self._skips))
                 else:
-                    self.counts[source.kind] += 1
-            staged.write(self._database)
+                    keys = _keys(record)
+                    titles.append(_title_row(number, kind, record, keys, said_of(raw)))
+                    if record.aliases:
+                        alias_keys += _alias_rows(number, record.aliases, keys)
+            self._number += len(batch)
+            self.counts[source.kind] += len(titles)
+            self._database.executemany(_INSERT_TITLE, titles)
+            self._database.executemany(_INSERT_ALIAS_KEY, alias_keys)
         self._database.execute("COMMIT")
         if first and not self.counts[source.kind]:
             raise source.error(f"holds no record that can be used: the first {first}")
         return stream
 
     def rank(self) -> None:
-        """Copy the staged titles, most popular first, into the tables that are looked up."""
-        self._database.executescript(f"BEGIN; {_RANK} {_PLACED} COMMIT;")
-        self._database.executescript(INDEXES)
+        """Make titles and keys to be looked up, and give each title its place."""
+        try:
+            self._database.execute(TITLES_INDEX)
+        except sqlite3.IntegrityError:
+            self._drop_doubles()
+            self._database.execute(TITLES_INDEX)
+        self._database.executescript(KEYS_INDEXES)
+        mean, films, series = self._database.execute(_PRIOR).fetchone()
+        self._database.execute("BEGIN")
+        self._database.execute(_PLACE, {"mean": mean, "films": films, "series": series})
+        self._database.execute("COMMIT")
 
-    def index(self, *, in_one: bool) -> None:
-        """Make the whole index, or that of names alone."""
-        if in_one:
-            fill_index(self._database, "main")
-        else:
-            self._database.executescript(f"BEGIN; {NAMES_SCHEMA} {WORDS_BEGIN} {_NAME_WORDS}; {WORDS_END} COMMIT;")
-
-    def finish(self, generation: str) -> None:
+    def finish(self, generation: str, region: str) -> None:
         """Mark the file complete."""
         titles = sum(self.counts.values())
-        self._database.executemany("INSERT INTO meta VALUES (?, ?)", [("generation", generation), ("titles", titles)])
+        self._database.executemany("INSERT INTO meta VALUES (?, ?)", [("generation", generation), ("titles", titles), ("region", region)])
 
-    def _skip(self, skip: Skip) -> None:
+    def named_skips(self) -> tuple[Skip, ...]:
+        """Return the first records that were skipped, in their order."""
+        return tuple(skip for _, skip in sorted(self._skips)[:NAMED_SKIPS])
+
+    def _drop_doubles(self) -> None:
+        """Remove what has the id of a title before it."""
+        self._database.executescript(_DOUBLES)
+        for named, (number, kind, id_, title) in enumerate(self._database.execute("SELECT * FROM temp.doubled ORDER BY number")):
+            self._skip(number, describe({"id": id_, "title": title}), "has the id of one before it", named)
+            self.counts[KINDS[kind]] -= 1
+
+    def _skip(self, number: int, record: str, reason: str, named: int) -> None:
+        """Count a record as skipped, and name it unless enough others of its sort have been."""
         self.skipped += 1
-        if len(self.skips) < NAMED_SKIPS:
-            self.skips.append(skip)
-
-    def _take(self, record: Record, staged: _Staged) -> None:
-        """Stage a record. Raises RecordError if its id was there before: the one row that is written at once, since it tells."""
-        film, number = record.film, self._number + 1
-        ref = (KIND_NUMBER[film.ref.kind], film.ref.id)
-        year = year_of(film.release_date)
-        countries = ",".join(film.countries)
-        facet = (
-            *(number, *ref, year, genre_mask(film.genre_ids), countries, film.release_date),
-            *(film.vote_average, film.vote_count, film.popularity, not _FEW_VOTE.isdisjoint(film.genre_ids)),
-        )
-        if self._database.execute(_INSERT_FACET, facet).rowcount != 1:
-            raise RecordError("has the id of one before it")
-        self._number = number
-        names = (film.title, film.original_title, *film.aliases)
-        links = links_to_json(record.links) if record.links else None
-        staged.films.append((number, *ref, *_film_row(film, countries), links, name_words(names)))
-        staged.keys.extend((key, role, number) for key, role in _keys(names).items())
-        staged.offers.extend((region, provider, number) for region, provider in _offers(record.links, self._table))
+        if named < NAMED_SKIPS:
+            begin = max(begin for begin in self._begins if begin < number)
+            self._skips.append((number, Skip(self._begins[begin], number - begin, record, reason)))
 
 
-class _Staged:
-    """Rows on their way into the staging tables."""
-
-    def __init__(self) -> None:
-        self.films: list[tuple[Any, ...]] = []
-        self.keys: list[tuple[str, int, int]] = []
-        self.offers: list[tuple[str, int, int]] = []
-
-    def write(self, database: sqlite3.Connection) -> None:
-        database.executemany(_INSERT_FILM, self.films)
-        database.executemany(_INSERT_KEY, self.keys)
-        database.executemany(_INSERT_OFFER, self.offers)
-
-
-def _film_row(film: Film, countries: str) -> tuple[Any, ...]:
+def _title_row(number: int, kind: int, record: Record, keys: tuple[str | None, str | None], said: bytes | None) -> tuple[Any, ...]:
+    """Return a title's row, in the order of the table's columns."""
+    id_, title, original, aliases, overview, released, poster, backdrop, average, votes, popularity, genre_ids, countries, language = record
+    genres, genre_list = _genre_columns(genre_ids)
     return (
-        film.title,
-        film.original_title,
-        LIST_SEPARATOR.join(film.aliases),
-        film.overview,
-        film.release_date,
-        film.poster_path,
-        film.backdrop_path,
-        film.vote_average,
-        film.vote_count,
-        film.popularity,
-        ",".join(map(str, film.genre_ids)),
-        countries,
-        film.original_language,
+        *(number, kind, id_, int(released[:4] or 0), genres, popularity, average, votes, released, ",".join(countries), *keys),
+        *(title, original, LIST_SEPARATOR.join(aliases), genre_list, language, poster, backdrop, overview, said),
     )
 
 
-def _keys(names: Iterable[str]) -> dict[str, int]:
-    """Return the keys of a title's names, each once, in its best role."""
-    keys: dict[str, int] = {}
-    for role, name in enumerate(names):
-        if name and (key := read_key(read_plain(name))) and key not in keys:
-            keys[key] = min(role, 2)
-    return keys
+def _keys(record: Record) -> tuple[str | None, str | None]:
+    """Return the key of the title, and that of the original title if it is another."""
+    key = read_title(record.title) or None
+    original = record.original_title and read_title(record.original_title)
+    return key, original if original and original != key else None
 
 
-def _offers(links: Iterable[OttLink], table: ProviderTable) -> Iterable[tuple[str, int]]:
-    """List who streams a title where: by the provider's number and by that of the service which it is a way into."""
-    found: dict[tuple[str, int], None] = {}
-    for link in links:
-        number, region = link.provider_id, link.region
-        if number > 0:
-            found[region, number] = None
-        if (provider := table.by_id(number)) is not None:
-            found[region, provider.id] = None
-            found[region, table.main(provider).id] = None
-    return found
+@lru_cache(maxsize=4_096)
+def _genre_columns(genre_ids: tuple[int, ...]) -> tuple[int, str]:
+    return genre_mask(genre_ids), ",".join(map(str, genre_ids))
+
+
+def _alias_rows(number: int, aliases: Iterable[str], known: tuple[str | None, str | None]) -> list[tuple[str, int]]:
+    """List the keys that a title has from its aliases alone."""
+    keys = dict.fromkeys(read_title(alias) for alias in aliases)
+    return [(key, number) for key in keys if key and key not in known]
 
 
 def answer(data: bytes) -> tuple[int, bytes]:
@@ -342,7 +307,7 @@ def answer(data: bytes) -> tuple[int, bytes]:
     job = Job.from_json(data)
     if job.in_background:
         with suppress(OSError):  # a sandbox may forbid it
-            os.nice(10)
+            os.nice(19)
     # Nothing here makes circles that would be worth looking for among millions of values.
     gc.disable()
     try:

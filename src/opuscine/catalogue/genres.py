@@ -118,9 +118,14 @@ def genre_ids_of(names_or_ids: object) -> tuple[int, ...]:
 
     Reads names, numbers, strings of digits and TMDB's `{"id": 28, "name": "액션"}`; what is no genre that we know is left out.
     """
-    if isinstance(names_or_ids, str | Mapping) or not isinstance(names_or_ids, Iterable):
+    if not isinstance(names_or_ids, list) and (isinstance(names_or_ids, str | Mapping) or not isinstance(names_or_ids, Iterable)):
         names_or_ids = (names_or_ids,)
-    return tuple(dict.fromkeys(number for item in names_or_ids if (number := _read(item)) is not None))
+    found: list[int] = []
+    for item in names_or_ids:
+        number = item if type(item) is int and item in _BITS else _read(item)
+        if number is not None and number not in found:
+            found.append(number)
+    return tuple(found)
 
 
 def _read(item: Any) -> int | None:

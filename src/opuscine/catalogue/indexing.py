@@ -1,4 +1,4 @@
-"""What a compiled catalogue is searched by: words of names and overviews, variants and spellings of titles.
+"""What a compiled catalogue is searched by: words, providers, scores and dates, and what titles are known under besides.
 
 Small catalogues have it in the compiled file. Of large ones it is made in a second step, from the compiled file alone and into a file of
 its own, while the first step's result serves already. The second step may be killed at any moment: what it left unfinished is dropped,
@@ -19,18 +19,34 @@ from typing import Any, NamedTuple
 
 from opuscine.catalogue.cache_folder import CacheFolder, Manifest
 from opuscine.catalogue.job import Done
-from opuscine.catalogue.schema import APPLICATION_ID, INDEX_SCHEMA, LIST_SEPARATOR, WORDS_BEGIN, WORDS_END, shelf
+from opuscine.catalogue.offers import OfferReader, fill_offers
+from opuscine.catalogue.schema import (
+    APPLICATION_ID,
+    FACETS_INDEXES,
+    INDEX_SCHEMA,
+    LARGE_INDEX_SCHEMA,
+    LIST_SEPARATOR,
+    PAGE_BYTES,
+    WORDS_BEGIN,
+    WORDS_END,
+    shelf,
+)
 from opuscine.catalogue.spelling import can_be_compared
 from opuscine.catalogue.titles import read_key, read_plain
 from opuscine.catalogue.tokens import index_name_tokens, index_tokens
 from opuscine.catalogue.variants import Borne, read_borne
 from opuscine.errors import CatalogueError
+from opuscine.providers.table import ProviderTable
 
 _BATCH = 2_000
 _CACHE_KIB = 32_768
 
-_TITLES = "SELECT place, kind, id, title, original_title, aliases, overview, release_date FROM titles ORDER BY place"
+_TITLES = (
+    "SELECT f.place, t.kind, t.id, t.title, t.original_title, t.aliases, t.overview, t.year "
+    "FROM facets AS f CROSS JOIN titles AS t USING (number) ORDER BY f.place"
+)
 _INSERT_WORDS = "INSERT INTO words (rowid, names, overview) VALUES (?, ?, ?)"
+_INSERT_NAMES = "INSERT INTO name_words (rowid, names) VALUES (?, ?)"
 _INSERT_VARIANT = "INSERT INTO temp.variant VALUES (?, ?, ?, ?, ?, ?)"
 _INSERT_SPELLING = "INSERT INTO temp.spelling VALUES (?, ?, ?, ?)"
 _UNSORTED = """
@@ -99,6 +115,7 @@ def _make(folder: CacheFolder, current: Manifest, partial: Path) -> None:
 
     with closing(sqlite3.connect(partial, isolation_level=None, uri=True)) as database:
         compiled = folder.file_of(current).absolute().as_uri()
+        database.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         database.execute("ATTACH ? AS compiled", (f"{compiled}?mode=ro&immutable=1",))
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")
@@ -106,35 +123,41 @@ def _make(folder: CacheFolder, current: Manifest, partial: Path) -> None:
         database.execute("PRAGMA temp_store = FILE")
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID")
-        fill_index(database, "main", check)
+        (region,) = database.execute("SELECT value FROM compiled.meta WHERE name = 'region'").fetchone()
+        fill_index(database, OfferReader(ProviderTable.load(), region), large=True, check=check)
         database.execute("INSERT INTO main.meta SELECT * FROM compiled.meta")
     with partial.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def fill_index(database: sqlite3.Connection, schema: str, check: Callable[[], None] = lambda: None) -> None:
-    """Make the index in a schema of a connection that has the titles; `check` is called now and then and may raise to end it."""
-    database.executescript(f"BEGIN; {INDEX_SCHEMA.format(schema=schema)} {WORDS_BEGIN} {_UNSORTED} COMMIT;")
+def fill_index(database: sqlite3.Connection, offers: OfferReader, *, large: bool, check: Callable[[], None] = lambda: None) -> None:
+    """Make the index in the main schema of a connection that has the titles; `check` is called now and then and may raise to end it.
+
+    That of a large catalogue is a file of its own, with the titles attached as `compiled`.
+    """
+    tables = ["words", "name_words"] if large else ["words"]
+    begin, end = ("".join(script.format(words=words) for words in tables) for script in (WORDS_BEGIN, WORDS_END))
+    database.executescript(f"BEGIN; {INDEX_SCHEMA} {LARGE_INDEX_SCHEMA if large else ''} {FACETS_INDEXES} {begin} {_UNSORTED} COMMIT;")
+    check()
+    fill_offers(database, offers, check=check)
     rows = database.execute(_TITLES)
     database.execute("BEGIN")
     while batch := list(islice(rows, _BATCH)):
         check()
         read = [
-            _Indexed(place, kind, number, [title, original, *aliases.split(LIST_SEPARATOR)], overview, year_of(released))
-            for place, kind, number, title, original, aliases, overview, released in batch
+            _Indexed(place, kind, number, [title, original, *aliases.split(LIST_SEPARATOR)], overview, year)
+            for place, kind, number, title, original, aliases, overview, year in batch
         ]
-        database.executemany(_INSERT_WORDS, ((title.place, name_words(title.names), index_tokens(title.overview)) for title in read))
+        names = [(title.place, name_words(title.names)) for title in read]
+        database.executemany(_INSERT_WORDS, [(*row, index_tokens(title.overview)) for row, title in zip(names, read, strict=True)])
+        if large:
+            database.executemany(_INSERT_NAMES, names)
         named = [(title, _read_names(title.names)) for title in read]
         database.executemany(_INSERT_VARIANT, (row for title, names in named for row in _variant_rows(title, names)))
         database.executemany(_INSERT_SPELLING, (row for title, names in named for row in _spelling_rows(title, names)))
     database.execute("COMMIT")
     check()
-    database.executescript(f"BEGIN; {WORDS_END} COMMIT; BEGIN; {_SORTED} COMMIT;")
-
-
-def year_of(release_date: str) -> int:
-    """Return the year of a date as a record has it; 0 where there is none."""
-    return int(release_date[:4] or 0)
+    database.executescript(f"BEGIN; {end} COMMIT; BEGIN; {_SORTED} COMMIT;")
 
 
 def name_words(names: Iterable[str]) -> str:

@@ -23,7 +23,7 @@ class Job:
     region: str
     damaged: tuple[str, int] | None = None
     in_background: bool = False  # let what serves go first
-    # Titles up to which the whole index is made at once; of more, names first and the rest by a job of its own.
+    # Titles up to which the index is made at once; of more, by a job of its own.
     at_once: int = AT_ONCE
     index: bool = False  # make what is missing of the current generation's index, nothing else
 

@@ -1,20 +1,17 @@
-"""One raw record of a source file → a film and where it streams."""
+"""One raw record of a source file → what is known of a title."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from opuscine.catalogue.genres import genre_ids_of
 from opuscine.errors import OpusCineError
-from opuscine.model import Film, Kind, OttLink, TitleRef
-from opuscine.providers.links import read_links
-from opuscine.providers.table import ProviderTable
+from opuscine.model import Film, Kind, TitleRef
 
 MAX_ID = 2**63 - 1
 
@@ -26,7 +23,9 @@ _MAX_ALIASES = 100
 _MAX_COUNTRIES = 30
 _MAX_COUNT = 2**31 - 1
 
-_KEPT = 4_096  # dates, genres and countries are the same ones again and again
+_KEPT = 4_096  # countries and languages are the same ones again and again
+_KEPT_DATES = 32_768  # those of 90 years
+_KEPT_AVERAGES = 10_001
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 # Zero width and direction marks: they make two titles that look alike differ, and turn what is shown after them round.
@@ -43,15 +42,30 @@ class RecordError(OpusCineError):
     """Say why a record is skipped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One usable record of a source file."""
+class Record(NamedTuple):
+    """One usable record of a source file; its fields are those of a `Film`."""
 
-    film: Film
-    links: tuple[OttLink, ...]  # of every region
+    id: int
+    title: str
+    original_title: str
+    aliases: tuple[str, ...]
+    overview: str
+    release_date: str
+    poster_path: str
+    backdrop_path: str
+    vote_average: float
+    vote_count: int
+    popularity: float
+    genre_ids: tuple[int, ...]
+    countries: tuple[str, ...]
+    original_language: str
+
+    def film(self, kind: Kind) -> Film:
+        """Return the record as a film or a series."""
+        return Film(TitleRef(kind, self.id), *self[1:])
 
 
-def read_record(raw: object, *, kind: Kind, table: ProviderTable, region: str) -> Record:
+def read_record(raw: object) -> Record:
     """Read one record of a source file; only its id and a title must be there, what else is wrong counts as absent.
 
     Raises:
@@ -59,29 +73,29 @@ def read_record(raw: object, *, kind: Kind, table: ProviderTable, region: str) -
     """
     if not isinstance(raw, dict):
         raise RecordError(f"is {_sort_of(raw)}, not an object")
-    ref = TitleRef(kind, _id(raw))
-    original = _text(raw.get("original_title"), _MAX_TITLE) or _text(raw.get("original_name"), _MAX_TITLE)
-    title = _text(raw.get("title"), _MAX_TITLE) or _text(raw.get("name"), _MAX_TITLE) or original
+    said = raw.get
+    number = _id(raw)
+    original = _text(said("original_title"), _MAX_TITLE) or _text(said("original_name"), _MAX_TITLE)
+    title = _text(said("title"), _MAX_TITLE) or _text(said("name"), _MAX_TITLE) or original
     if not title:
         raise RecordError("has no title (looked for: title, name)")
-    aliases = tuple(alias for alias in _aliases(raw.get("aliases")) if alias not in {title, original})
-    film = Film(
-        ref=ref,
-        title=title,
-        original_title=original,
-        aliases=aliases[:_MAX_ALIASES],
-        overview=_text(raw.get("overview"), _MAX_OVERVIEW),
-        release_date=_date(raw.get("release_date")) or _date(raw.get("first_air_date")),
-        poster_path=_path(raw.get("poster_path")),
-        backdrop_path=_path(raw.get("backdrop_path")),
-        vote_average=round(_number(raw.get("vote_average"), 10.0), 3),
-        vote_count=int(_number(raw.get("vote_count"), _MAX_COUNT)),
-        popularity=_number(raw.get("popularity"), 1e9),
-        genre_ids=_genres(raw.get("genres"), raw.get("genre_ids")),
-        countries=_countries(raw.get("origin_country")),
-        original_language=_language(raw.get("original_language")),
+    aliases = said("aliases")
+    return Record(
+        number,
+        title,
+        original,
+        _aliases(aliases, title, original) if aliases else (),
+        _text(said("overview"), _MAX_OVERVIEW),
+        _date(said("release_date")) or _date(said("first_air_date")),
+        _path(said("poster_path")),
+        _path(said("backdrop_path")),
+        _rounded(_number(said("vote_average"), 10.0)),
+        int(_number(said("vote_count"), _MAX_COUNT)),
+        _number(said("popularity"), 1e9),
+        _genres(said("genres"), said("genre_ids")),
+        _countries(said("origin_country")),
+        _language(said("original_language")),
     )
-    return Record(film, read_links(raw.get("ott_links"), raw.get("ott_providers"), ref=ref, table=table, region=region))
 
 
 def describe(raw: object) -> str:
@@ -114,10 +128,10 @@ def _id(raw: Mapping[str, Any]) -> int:
 
 def _text(value: object, limit: int) -> str:
     """Return one line of printable text, cut to a length; anything but a string is no text."""
+    if type(value) is str and len(value) <= limit and value.isprintable() and "  " not in value:
+        return value.strip()  # nearly all: none of the patterns would find anything
     if not isinstance(value, str):
         return ""
-    if value.isprintable() and "  " not in value:  # nearly all: then none of the patterns finds anything
-        return value.strip()[:limit].rstrip()
     printable = _UNPRINTABLE.sub(" ", _INVISIBLE.sub("", value))
     return _SPACES.sub(" ", printable).strip()[:limit].rstrip()
 
@@ -125,6 +139,8 @@ def _text(value: object, limit: int) -> str:
 def _path(value: object) -> str:
     if not value:
         return ""
+    if isinstance(value, str) and len(value) <= _MAX_PATH and _IMAGE.fullmatch(value):
+        return value
     text = _text(value, _MAX_PATH + 1)
     return text if len(text) <= _MAX_PATH and _IMAGE.fullmatch(text) else ""
 
@@ -134,7 +150,7 @@ def _date(value: object) -> str:
     return _date_of(value.strip()[:10]) if isinstance(value, str) else ""
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=_KEPT_DATES)
 def _date_of(text: str) -> str:
     found = _DATE.match(text)
     if not found or not "1800" <= found[1] <= "2200":
@@ -154,6 +170,8 @@ def _is_date(year: int, month: int, day: int) -> bool:
 
 def _number(value: object, highest: float) -> float:
     """Return a number from 0 to the highest sensible one; anything else, "7.6" apart, is 0."""
+    if type(value) is float or type(value) is int:
+        return float(value) if 0 <= value <= highest else 0.0  # compared first: an int may be beyond what a float can hold
     if value is None:
         return 0.0
     if type(value) is Decimal:  # compared as a float, which a Decimal beyond all floats becomes infinite as
@@ -166,20 +184,24 @@ def _number(value: object, highest: float) -> float:
             return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0
-    # Compared before it is converted: an int may be beyond what a float can hold.
     return float(value) if 0 <= value <= highest else 0.0
 
 
-def _aliases(value: object) -> Iterator[str]:
-    """Yield further titles: strings, or TMDB's `{"title": …}` and `{"name": …}`, each once."""
-    seen: set[str] = set()
+@lru_cache(maxsize=_KEPT_AVERAGES)
+def _rounded(average: float) -> float:
+    return round(average, 3)
+
+
+def _aliases(value: object, *known: str) -> tuple[str, ...]:
+    """Return further titles: strings, or TMDB's `{"title": …}` and `{"name": …}`, each once."""
+    seen: dict[str, None] = {}
     for item in value if isinstance(value, list) else ():
         text = _text(item, _MAX_TITLE)
         if not text and isinstance(item, dict):
             text = _text(item.get("title"), _MAX_TITLE) or _text(item.get("name"), _MAX_TITLE)
-        if text and text not in seen:
-            seen.add(text)
-            yield text
+        if text and text not in known:
+            seen[text] = None
+    return tuple(seen)[:_MAX_ALIASES]
 
 
 def _genres(named: object, numbered: object) -> tuple[int, ...]:
@@ -190,22 +212,31 @@ def _genres(named: object, numbered: object) -> tuple[int, ...]:
 
 def _countries(value: object) -> tuple[str, ...]:
     """Return ISO 3166-1 codes; reads a list of them, a single one, and TMDB's `{"iso_3166_1": "KR"}`."""
-    if value is None:
+    if not value:
         return ()
-    items: Iterable[object] = value if isinstance(value, list) else (value,)
-    codes = (_country(item.get("iso_3166_1") if isinstance(item, dict) else item) for item in items)
-    return tuple(dict.fromkeys(code for code in codes if code))[:_MAX_COUNTRIES]
+    found: list[str] = []
+    for item in value if isinstance(value, list) else (value,):
+        code = _country(item.get("iso_3166_1") if isinstance(item, dict) else item)
+        if code and code not in found and len(found) < _MAX_COUNTRIES:
+            found.append(code)
+    return tuple(found)
 
 
 def _country(value: object) -> str:
-    return _code(value, _COUNTRY, upper=True) if isinstance(value, str) and len(value) < 10 else ""
+    return _country_code(value) if isinstance(value, str) and len(value) < 10 else ""
 
 
 def _language(value: object) -> str:
-    return _code(value, _LANGUAGE, upper=False) if isinstance(value, str) and len(value) < 10 else ""
+    return _language_code(value) if isinstance(value, str) and len(value) < 10 else ""
 
 
 @lru_cache(maxsize=_KEPT)
-def _code(value: str, pattern: re.Pattern[str], *, upper: bool) -> str:
-    text = value.strip().upper() if upper else value.strip().lower()
-    return text if pattern.fullmatch(text) else ""
+def _country_code(value: str) -> str:
+    code = value.strip().upper()
+    return code if _COUNTRY.fullmatch(code) else ""
+
+
+@lru_cache(maxsize=_KEPT)
+def _language_code(value: str) -> str:
+    code = value.strip().lower()
+    return code if _LANGUAGE.fullmatch(code) else ""

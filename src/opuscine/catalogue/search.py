@@ -9,7 +9,8 @@ from datetime import date
 from typing import Literal
 
 from opuscine.catalogue.genres import genre_mask, related
-from opuscine.catalogue.schema import KIND_NUMBER
+from opuscine.catalogue.schema import FIRST_OFFERED, KIND_NUMBER
+from opuscine.catalogue.titles import title_key
 from opuscine.catalogue.tokens import Place, Term, fold, join_syllables, terms
 from opuscine.model import Film, Kind, TitleRef
 
@@ -23,6 +24,7 @@ MAX_LIMIT = 1_000
 
 _MAX_NUMBER = 2**31 - 1
 _HOLDERS = "f.place IN (SELECT rowid FROM words WHERE words MATCH ?)"
+_NAMED_LIKE = "f.number IN (SELECT number FROM title_keys WHERE {condition})"
 # A title that covers less than this share of what the best one covers is left out of a search for words.
 _LEAST_SHARE = 0.5
 _POPULARITY_SHARE = 0.2
@@ -95,20 +97,31 @@ LISTED: Mapping[Order, str] = {
 }
 
 
-def listing(query: SearchQuery) -> Filter:
+def holders(words: Sequence[Term], *, indexed: bool) -> Filter:
+    """Return the condition of the titles that hold any of some words; without an index, of those that have one in a name."""
+    if indexed:
+        return Filter(_HOLDERS, (" OR ".join(word.match() for word in words),))
+    condition = " OR ".join("instr(key, ?)" for _ in words)
+    return Filter(_NAMED_LIKE.format(condition=condition), tuple(title_key(word.text) or word.text for word in words))
+
+
+def listing(query: SearchQuery, *, indexed: bool = True) -> Filter:
     """Return how rows are listed, without words: by the query's order, where what it favours counts for more."""
     if query.order != "best" or not query.favour:
         return Filter(LISTED[query.order])
     codes = _codes(query.favour_countries)
     masks = tuple(_mask((number,)) for number in query.favour_genre_ids)
-    words = _any_word(query.favour_text)
-    favoured = ["(f.genres & ? != 0)" for _ in masks] + ["(instr(f.countries, ?) > 0)" for _ in codes] + [f"({_HOLDERS})" for _ in words]
+    words = _any_word(query.favour_text, indexed=indexed)
+    favoured = ["(f.genres & ? != 0)" for _ in masks] + ["(instr(f.countries, ?) > 0)" for _ in codes] + [f"({word.sql})" for word in words]
     points = f"f.score + {float(query.favour)} * ({' + '.join(favoured) or 0})"
-    return Filter(f"{points} DESC, f.place", (*masks, *codes, *words))
+    return Filter(f"{points} DESC, f.place", (*masks, *codes, *(value for word in words for value in word.values)))
 
 
-def filters(query: SearchQuery, today: date) -> tuple[Filter, Filter | None]:
-    """Return the condition of the titles that are known to fit, and that of those which may; None where nothing can be unknown."""
+def filters(query: SearchQuery, today: date, *, indexed: bool = True) -> tuple[Filter, Filter | None]:
+    """Return the condition of the titles that are known to fit, and that of those which may; None where nothing can be unknown.
+
+    Without an index only the most popular titles answer a wish for a provider: of the others it is not known who streams them.
+    """
     sure: list[Filter] = []
     if query.kind is not None:
         sure.append(Filter("f.kind = ?", (KIND_NUMBER[query.kind],)))
@@ -118,15 +131,17 @@ def filters(query: SearchQuery, today: date) -> tuple[Filter, Filter | None]:
         pairs = ", ".join("(?, ?)" for _ in query.exclude)
         numbered = tuple(value for ref in query.exclude for value in (KIND_NUMBER[ref.kind], ref.id))
         # The cross join looks each of them up; `(kind, id) IN (VALUES …)` would walk the whole index.
-        unwished = f"SELECT t.place FROM (VALUES {pairs}) AS v CROSS JOIN titles AS t ON t.kind = v.column1 AND t.id = v.column2"  # noqa: S608  marks only
-        sure.append(Filter(f"f.place NOT IN ({unwished})", numbered))
-    sure.extend(Filter(_HOLDERS, (match,)) for text in query.include_texts for match in _any_word(text))
-    sure.extend(Filter(f"NOT ({_HOLDERS})", (match,)) for match in _any_word(query.exclude_text))
+        unwished = f"SELECT t.number FROM (VALUES {pairs}) AS v CROSS JOIN titles AS t ON t.kind = v.column1 AND t.id = v.column2"  # noqa: S608  marks only
+        sure.append(Filter(f"f.number NOT IN ({unwished})", numbered))
+    sure.extend(word for text in query.include_texts for word in _any_word(text, indexed=indexed))
+    sure.extend(Filter(f"NOT ({word.sql})", word.values) for word in _any_word(query.exclude_text, indexed=indexed))
     if query.exclude_countries:
         codes = _codes(query.exclude_countries)
         sure.append(Filter(f"substr(f.countries, 1, 2) NOT IN ({', '.join('?' * len(codes))})", codes))
     if query.order == "newest":
         sure.append(Filter("f.release_date <= ?", (today.isoformat(),)))
+    if not indexed and (query.provider_ids or query.exclude_provider_ids):
+        sure.append(Filter("f.place <= ?", (FIRST_OFFERED,)))
     for provider_ids, exists in ((query.provider_ids, "EXISTS"), (query.exclude_provider_ids, "NOT EXISTS")):
         if provider_ids:
             numbers = tuple(number for number in provider_ids if 0 < number <= _MAX_NUMBER)
@@ -134,12 +149,12 @@ def filters(query: SearchQuery, today: date) -> tuple[Filter, Filter | None]:
             offered = f"SELECT 1 FROM availability WHERE region = ? AND provider IN ({marks}) AND place = f.place"  # noqa: S608  marks only
             sure.append(Filter(f"{exists} ({offered})", (query.region if query.region.isascii() else "", *numbers)))
     judged = _judged(query)
-    fits = _all_of([*sure, *(known for known, _ in judged)])
+    fits = all_of([*sure, *(known for known, _ in judged)])
     if not judged:
         return fits, None
     allowed = [Filter(f"({known.sql} OR {unknown})", known.values) for known, unknown in judged]
     unknown = Filter(f"({' OR '.join(unknown for _, unknown in judged)})")
-    return fits, _all_of([*sure, *allowed, unknown])
+    return fits, all_of([*sure, *allowed, unknown])
 
 
 def _judged(query: SearchQuery) -> list[tuple[Filter, str]]:
@@ -164,10 +179,10 @@ def _judged(query: SearchQuery) -> list[tuple[Filter, str]]:
     return judged
 
 
-def _any_word(text: str) -> tuple[str, ...]:
-    """Return the expression that matches titles with any word of a text; none where there is no word in it."""
+def _any_word(text: str, *, indexed: bool) -> tuple[Filter, ...]:
+    """Return the condition of the titles with any word of a text; none where there is no word in it."""
     words = terms(text[:MAX_TEXT], MAX_TERMS)
-    return (" OR ".join(word.match() for word in words),) if words else ()
+    return (holders(words, indexed=indexed),) if words else ()
 
 
 def _codes(countries: Iterable[str]) -> tuple[str, ...]:
@@ -179,7 +194,8 @@ def _mask(genre_ids: Iterable[int]) -> int:
     return genre_mask(number for wanted in genre_ids for number in related(wanted))
 
 
-def _all_of(conditions: Sequence[Filter]) -> Filter:
+def all_of(conditions: Sequence[Filter]) -> Filter:
+    """Return the condition of the titles that meet all of some conditions."""
     values = tuple(value for condition in conditions for value in condition.values)
     return Filter(" AND ".join(condition.sql for condition in conditions) or "1", values)
 

@@ -51,7 +51,7 @@ class CatalogueInfo:
     as_of: datetime  # newest change of a source, aware UTC
     compiled_at: datetime  # aware UTC
     size_bytes: int
-    overviews_indexed: bool  # False for a while after a large catalogue is new: until then words are looked for in names only
+    overviews_indexed: bool  # False for a while after a large catalogue is new: see `CatalogueReader` for what is not found until then
     sources: tuple[str, ...]  # file names only
     last_error: str  # why the newest reload failed; "" when it did not
 
@@ -108,7 +108,7 @@ class Catalogue:
     ) -> Catalogue:
         """Open the catalogue of the settings' sources, compiling them first unless that was done before.
 
-        Of more titles than `index_at_once` overviews are indexed afterwards, in the background: see `CatalogueInfo.overviews_indexed`.
+        Of more titles than `index_at_once` the index is made afterwards, in the background: see `CatalogueInfo.overviews_indexed`.
 
         Raises:
             CatalogueError: one line about a source that is missing or broken, a cache folder that can't be used, or a compiler

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, BinaryIO
 
 import ijson
 
+from opuscine.catalogue.json_list import Unclear, elements
 from opuscine.catalogue.sources import SourceFile, Stamp, new_hash, stamp_of
 
 _BOM = b"\xef\xbb\xbf"
@@ -24,23 +26,34 @@ class SourceStream:
         self.digest = ""
 
     def records(self) -> Iterator[Any]:
-        """Yield each record as plain values; numbers with a point are `Decimal`s.
+        """Yield each record as plain values; numbers with a point are floats, or `Decimal`s.
 
         Raises:
             CatalogueError: the file cannot be read, is not JSON, or has no list of titles.
         """
         try:
             with self.source.path.open("rb") as file:
-                name = self._list_name(file)
-                file.seek(0)
-                self.stamp = stamp_of(self.source.path, os.fstat(file.fileno()))
-                hashed = _HashedFile(file)
-                # Not `use_float`: with it one number beyond 64 bits is an error of the whole file instead of one record's.
-                yield from ijson.items(hashed, f"{name}.item")
+                yield from self._records(file)
         except ijson.JSONError as error:
             raise self.source.error(_json_problem(error)) from None
         except OSError as error:
             raise self.source.error(f"cannot be read ({error.strerror}); give this process the right to read it") from None
+
+    def _records(self, file: BinaryIO) -> Iterator[Any]:
+        """Read the quick way as far as that goes; what is odd about a file, and what is wrong with it, is for `ijson` to say."""
+        self.stamp = stamp_of(self.source.path, os.fstat(file.fileno()))
+        hashed, count = _HashedFile(file), 0
+        try:
+            for record in elements(hashed, self.source.list_names):
+                yield record
+                count += 1
+        except Unclear:
+            file.seek(0)
+            name = self._list_name(file)
+            file.seek(0)
+            hashed = _HashedFile(file)
+            # Not `use_float`: with it one number beyond 64 bits is an error of the whole file instead of one record's.
+            yield from islice(ijson.items(hashed, f"{name}.item"), count, None)
         self.digest = hashed.digest()
 
     def _list_name(self, file: BinaryIO) -> str:

@@ -23,6 +23,8 @@ _SHAPED_BY = (
     "opuscine.catalogue.compile",
     "opuscine.catalogue.genres",
     "opuscine.catalogue.indexing",
+    "opuscine.catalogue.json_list",
+    "opuscine.catalogue.offers",
     "opuscine.catalogue.records",
     "opuscine.catalogue.schema",
     "opuscine.catalogue.source_stream",

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from opuscine.catalogue.schema import APPLICATION_ID, FILM_COLUMNS, KIND_NUMBER, KINDS, LIST_SEPARATOR, shelf
+from opuscine.catalogue.offers import OfferReader
+from opuscine.catalogue.schema import APPLICATION_ID, KIND_NUMBER, KINDS, LIST_SEPARATOR, shelf
 from opuscine.catalogue.search import (
     MAX_LIMIT,
     MAX_TERMS,
@@ -23,8 +24,10 @@ from opuscine.catalogue.search import (
     SearchQuery,
     SearchResult,
     WeighedTerm,
+    all_of,
     filters,
     fit,
+    holders,
     listing,
     ordered,
     weight,
@@ -36,6 +39,7 @@ from opuscine.catalogue.variants import Form, VariantEntry
 from opuscine.errors import CatalogueError
 from opuscine.model import Film, OttLink, TitleRef
 from opuscine.providers.links import links_from_json
+from opuscine.providers.table import ProviderTable
 
 log = structlog.get_logger("opuscine.catalogue")
 
@@ -56,33 +60,48 @@ _ROLES: tuple[TitleRole, ...] = ("title", "original", "alias")
 _FORMS = tuple(Form)
 
 _IS_INDEXED = "SELECT 1 FROM main.sqlite_master WHERE name = 'title_variants'"
-_GET = f"SELECT {FILM_COLUMNS} FROM titles WHERE kind = ? AND id = ?"  # noqa: S608  a constant
-_GET_PLACE = f"SELECT {FILM_COLUMNS} FROM titles WHERE place = ?"  # noqa: S608  a constant
-_LINKS = "SELECT links.body FROM titles LEFT JOIN links USING (place) WHERE titles.kind = ? AND titles.id = ?"
-_LINKS_AFTER = (
-    "SELECT place, titles.kind, titles.id, links.body FROM links JOIN titles USING (place) WHERE place > ? ORDER BY place LIMIT ?"
+_FILM_COLUMNS = (
+    "kind, id, title, original_title, aliases, overview, release_date, poster_path, backdrop_path, "
+    "vote_average, vote_count, popularity, genre_ids, countries, original_language"
 )
-_BY_KEY = "SELECT kind, id, year, role, popularity FROM title_keys WHERE key = ?"
+_GET = f"SELECT {_FILM_COLUMNS} FROM titles WHERE kind = ? AND id = ?"  # noqa: S608  constants
+_GET_PLACE = f"SELECT {_FILM_COLUMNS} FROM titles WHERE number = (SELECT number FROM facets WHERE place = ?)"  # noqa: S608  constants
+# The row of the title itself is not looked at where links are filed: its number stands in the index.
+_LINKS = "SELECT links.body, NULL FROM titles LEFT JOIN links USING (number) WHERE titles.kind = ? AND titles.id = ?"
+_SAID = "SELECT links.body, titles.said FROM titles LEFT JOIN links USING (number) WHERE titles.kind = ? AND titles.id = ?"
+_LINKS_AFTER = (
+    "SELECT f.place, t.kind, t.id, {links} FROM facets AS f {joined} CROSS JOIN titles AS t ON t.number = f.number "
+    "WHERE f.place > ? AND {condition} ORDER BY f.place LIMIT ?"
+)
+_INDEXED_LINKS_AFTER = _LINKS_AFTER.format(links="l.body, NULL", joined="CROSS JOIN links AS l ON l.number = f.number", condition="1")
+_SAID_AFTER = _LINKS_AFTER.format(links="NULL, t.said", joined="", condition="t.said IS NOT NULL")
+_COUNT_SAID = "SELECT count(*) FROM titles WHERE said IS NOT NULL"
+_BY_KEY = (
+    "SELECT t.kind, t.id, t.year, k.role, t.popularity FROM title_keys AS k CROSS JOIN titles AS t USING (number) "
+    "WHERE k.key = ? ORDER BY k.role, t.popularity DESC, t.number"
+)
 # A title of its own is the whole of it: `variants.Form.WHOLE` is 0.
 _BY_VARIANT = (
-    "SELECT kind, id, year, 0 FROM title_keys WHERE key = ?1 UNION ALL SELECT kind, id, year, form FROM title_variants WHERE key = ?1"
+    "SELECT t.kind, t.id, t.year, 0 FROM title_keys AS k CROSS JOIN titles AS t USING (number) WHERE k.key = ?1 "
+    "UNION ALL SELECT kind, id, year, form FROM title_variants WHERE key = ?1"
 )
 # `char(1114111)` is the last character there is.
 _SPELT_LIKE = (
     "SELECT kind, id, spelling FROM spellings WHERE shelf = ?1 AND spelling >= ?2 AND spelling < ?2 || char(1114111) "
     "AND length(spelling) BETWEEN ?3 AND ?4 LIMIT ?5"
 )
+_ROLES_OF = "SELECT number, min(role) FROM title_keys WHERE key = ? GROUP BY number"
 _NAMED = (
-    "SELECT f.place, min(k.role), f.year FROM title_keys AS k CROSS JOIN facets AS f ON f.place = k.place "
-    "WHERE k.key = ? AND {condition} GROUP BY f.place ORDER BY f.place LIMIT ?"
+    "SELECT f.place, f.number, f.year FROM facets AS f WHERE f.number IN (SELECT number FROM title_keys WHERE key = ?) AND {condition} "
+    "ORDER BY f.place LIMIT ?"
 )
 # CROSS JOIN keeps SQLite from turning the order round: the words' rows come by place, and LIMIT stops early.
-_HOLDING = "SELECT f.place FROM {words} AS w CROSS JOIN facets AS f ON f.place = w.rowid WHERE w.words MATCH ? AND {condition} LIMIT ?"
+_HOLDING = "SELECT f.place FROM {words} AS w CROSS JOIN facets AS f ON f.place = w.rowid WHERE w.{words} MATCH ? AND {condition} LIMIT ?"
 _LISTED = "SELECT f.place FROM facets AS f WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
 _COUNTED = "SELECT count(*) FROM facets AS f WHERE {condition}"
 _TEXTS = (
     "SELECT t.title, t.original_title, t.aliases, t.overview, f.score, f.release_date "
-    "FROM titles AS t JOIN facets AS f ON f.place = t.place WHERE t.place = ?"
+    "FROM facets AS f CROSS JOIN titles AS t ON t.number = f.number WHERE f.place = ?"
 )
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
@@ -112,7 +131,8 @@ class CatalogueReader:
     def __init__(self, path: Path, generation: str, index: Path | None = None) -> None:
         """Open a compiled file, and the file that holds its index where that is one of its own.
 
-        Without an index in either words are looked for in names only, and no title is known under variants or by its spelling.
+        Without an index in either, words are looked for in names only, only of the most popular titles it is known who streams
+        them, and no title is known under variants or by its spelling.
 
         Raises:
             CatalogueError: it is no compiled catalogue, or not this generation's.
@@ -136,6 +156,8 @@ class CatalogueReader:
             self.indexed = self._connection.execute(_IS_INDEXED).fetchone() is not None
             meta = dict(self._connection.execute("SELECT name, value FROM meta"))
             self._titles = int(meta["titles"])
+            # What titles stream at is read here while nothing has filed it.
+            self._offers = None if self.indexed else OfferReader(ProviderTable.load(), meta["region"])
             self._lookups = self._connection.cursor()
         except (sqlite3.Error, KeyError, ValueError) as error:
             self._close()
@@ -162,26 +184,36 @@ class CatalogueReader:
     def links(self, ref: TitleRef) -> tuple[OttLink, ...] | None:
         """Return where a title streams, in every region; None for an unknown title."""
         try:
-            row = self._lookups.execute(_LINKS, (KIND_NUMBER[ref.kind], ref.id)).fetchone()
+            row = self._lookups.execute(_LINKS if self.indexed else _SAID, (KIND_NUMBER[ref.kind], ref.id)).fetchone()
         except OverflowError:
             return None
         if row is None:
             return None
-        return _links(row[0], ref)
+        body, said = row
+        return self._read_links(body, said, ref)
+
+    def _read_links(self, body: bytes | None, said: bytes | None, ref: TitleRef) -> tuple[OttLink, ...]:
+        """Read the links that are filed, or as long as they are not, what is said of them."""
+        if body is not None or self._offers is None:
+            return _links(body, ref)
+        return self._offers.links(said, ref)
 
     def links_many(self, refs: Iterable[TitleRef]) -> dict[TitleRef, tuple[OttLink, ...]]:
         """Return where the titles stream that there are, in every region."""
         return {ref: links for ref in refs if (links := self.links(ref)) is not None}
 
     def links_after(self, place: int, limit: int) -> list[LinkRow]:
-        """Return the next titles behind a place that stream somewhere, most popular first: from 0 on, the way through all of them."""
-        rows = self._lookups.execute(_LINKS_AFTER, (place, limit)).fetchall()
-        found = ((place, TitleRef(KINDS[kind], number), body) for place, kind, number, body in rows)
-        return [LinkRow(place, ref, _links(body, ref)) for place, ref, body in found]
+        """Return the next titles behind a place that stream somewhere, most popular first: from 0 on, the way through all of them.
+
+        Without an index some may turn out to have no links.
+        """
+        rows = self._lookups.execute(_INDEXED_LINKS_AFTER if self.indexed else _SAID_AFTER, (place, limit)).fetchall()
+        found = ((place, TitleRef(KINDS[kind], number), body, said) for place, kind, number, body, said in rows)
+        return [LinkRow(place, ref, self._read_links(body, said, ref)) for place, ref, body, said in found]
 
     def count_links(self) -> int:
-        """Count the titles that stream somewhere."""
-        (count,) = self._lookups.execute("SELECT count(*) FROM links").fetchone()
+        """Count the titles that `links_after` goes through."""
+        (count,) = self._lookups.execute("SELECT count(*) FROM links" if self.indexed else _COUNT_SAID).fetchone()
         return int(count)
 
     def titles_by_key(self, key: str) -> tuple[TitleEntry, ...]:
@@ -228,8 +260,8 @@ class CatalogueReader:
         counts at most `RANKED_TITLES`. A text without any word in it, signs alone, counts as no text unless a title is called so.
         """
         with self._borrowed() as connection:
-            # Names have an index of their own beside a large one: a word that is in every overview and in few names is soon found there.
-            names = "compiled.words" if self._attached else "words"
+            # Names have an index of their own in a large one: a word that is in every overview and in few names is soon found there.
+            names = ("name_words" if self._attached else "words") if self.indexed else None
             places, total, unjudged = _Search(connection, query, today, titles=self._titles, counts=self._counts, names=names).run()
             rows = (connection.execute(_GET_PLACE, (place,)).fetchone() for place in places)
             return SearchResult(tuple(map(_film, rows)), total, unjudged)
@@ -286,17 +318,20 @@ class CatalogueReader:
 
 
 class _Search:
-    """One search on one connection; `counts` remembers what earlier ones counted, which is the slow part of a list."""
+    """One search on one connection; `counts` remembers what earlier ones counted, which is the slow part of a list.
+
+    Words of names are looked for in the index `names`; None: there is no index.
+    """
 
     def __init__(
-        self, connection: sqlite3.Connection, query: SearchQuery, today: date, *, titles: int, counts: dict[Filter, int], names: str
+        self, connection: sqlite3.Connection, query: SearchQuery, today: date, *, titles: int, counts: dict[Filter, int], names: str | None
     ) -> None:
         self._connection = connection
-        self._names = names  # where words of names are looked for
+        self._names = names
         self._counts = counts
         self._query = query
         self._titles = titles
-        self._fits, self._may_fit = filters(query, today)
+        self._fits, self._may_fit = filters(query, today, indexed=names is not None)
         self._limit = max(0, min(query.limit, MAX_LIMIT))
         self._offset = max(0, min(query.offset, 2**62))
 
@@ -329,7 +364,7 @@ class _Search:
         return int(count)
 
     def _list(self, condition: Filter, limit: int, offset: int) -> list[int]:
-        order = listing(self._query)
+        order = listing(self._query, indexed=self._names is not None)
         sql = _LISTED.format(condition=condition.sql, order=order.sql)
         return [place for (place,) in self._connection.execute(sql, (*condition.values, *order.values, limit, offset))]
 
@@ -337,12 +372,13 @@ class _Search:
         """Find the titles that are called so, with the year if the text ends in one: place → role, known to fit."""
         title, year = split_year(text)
         key = title_key(title).encode("utf-8", "ignore").decode()
+        roles = dict(self._connection.execute(_ROLES_OF, (key,))) if key else {}
         named: dict[int, tuple[int, bool]] = {}
-        for condition, fits in self._conditions() if key else ():
+        for condition, fits in self._conditions() if roles else ():
             sql = _NAMED.format(condition=condition.sql)
-            for place, role, found in self._connection.execute(sql, (key, *condition.values, RANKED_TITLES)):
+            for place, number, found in self._connection.execute(sql, (key, *condition.values, RANKED_TITLES)):
                 if year is None or not found or abs(found - year) <= 1:
-                    named[place] = (role, fits)
+                    named[place] = (roles[number], fits)
         return named
 
     def _candidates(self, words: Sequence[Term], named: dict[int, tuple[int, bool]]) -> list[Candidate]:
@@ -354,7 +390,7 @@ class _Search:
             term, anywhere = self._holders(word)
             if not anywhere:
                 continue  # a word that nobody holds tells none from another
-            names = self._holding(term.match("names"), self._names)
+            names = self._holding_in_names(term)
             weighed.append(WeighedTerm(term, weight(self._how_many(anywhere), self._titles)))
             # A prefix costs as much as all the words that begin with it, and says little.
             if not term.is_prefix:
@@ -363,29 +399,54 @@ class _Search:
                 found[place] = found.get(place, 0.0) + weighed[-1].weight * (1.0 if place in names else 0.5)
             fitting.update(place for place, fits in (names | anywhere).items() if fits)
         if len(whole) > 1:
-            for place, fits in self._holding(" AND ".join(word.term.match() for word in whole)).items():
+            for place, fits in self._holding([word.term for word in whole]).items():
                 found[place] = max(found.get(place, 0.0), sum(word.weight for word in whole))
                 fitting.update({place} if fits else ())
         best = sorted(found.keys() - named.keys(), key=lambda place: (place not in fitting, -found[place], place))
-        return [self._candidate(place, place in fitting, named.get(place), weighed) for place in [*named, *best[:RANKED_TITLES]]]
+        candidates = [self._candidate(place, place in fitting, named.get(place), weighed) for place in [*named, *best[:RANKED_TITLES]]]
+        if self._names is None:  # "art" is in the key of "Heart", and no word of it
+            return [candidate for candidate in candidates if candidate.exact is not None or candidate.fit.relevance]
+        return candidates
 
     def _holders(self, word: Term) -> tuple[Term, dict[int, bool]]:
         """Find who holds a word anywhere; one that nobody holds as it is written counts without its particle."""
-        holders = self._holding(word.match())
+        holders = self._holding([word])
         stem = None if holders else word.stem
-        return (stem, self._holding(stem.match())) if stem else (word, holders)
+        return (stem, self._holding([stem])) if stem else (word, holders)
 
     def _how_many(self, holders: dict[int, bool]) -> float:
         """Estimate how many titles hold a word: a search that was cut short tells by how far it came."""
         return len(holders) if len(holders) < _FOUND_PER_TERM else len(holders) * self._titles / max(holders)
 
-    def _holding(self, match: str, words: str = "words") -> dict[int, bool]:
-        """Return the most popular titles that match in an index of words: place → known to fit."""
+    def _holding(self, words: Sequence[Term]) -> dict[int, bool]:
+        """Return the most popular titles that hold all of some words: place → known to fit."""
+        if self._names is None:
+            return self._holding_unindexed(words)
+        return self._matching(" AND ".join(word.match() for word in words), "words")
+
+    def _holding_in_names(self, word: Term) -> dict[int, bool]:
+        """Return the most popular titles that have a word in a name: place → known to fit."""
+        if self._names is None:
+            return self._holding_unindexed([word])
+        return self._matching(word.match("names"), self._names)
+
+    def _matching(self, match: str, words: str) -> dict[int, bool]:
+        """Return the most popular titles that match in an index of words."""
         holding: dict[int, bool] = {}
         for condition, fits in self._conditions():
             sql = _HOLDING.format(words=words, condition=condition.sql)
             values = (match, *condition.values, _FOUND_PER_TERM - len(holding))
             holding.update((place, fits) for (place,) in self._connection.execute(sql, values))
+        return holding
+
+    def _holding_unindexed(self, words: Sequence[Term]) -> dict[int, bool]:
+        """Go through all names: a quarter of a second for each word, among a million titles."""
+        holding: dict[int, bool] = {}
+        for condition, fits in self._conditions():
+            held = all_of([*(holders([word], indexed=False) for word in words), condition])
+            sql = _LISTED.format(condition=held.sql, order="f.place")
+            rows = self._connection.execute(sql, (*held.values, _FOUND_PER_TERM - len(holding), 0))
+            holding.update((place, fits) for (place,) in rows)
         return holding
 
     def _conditions(self) -> Iterator[tuple[Filter, bool]]:

@@ -52,7 +52,7 @@ def read_title(body: bytes, *, ref: TitleRef, table: ProviderTable, region: str)
     return read_links(title.get("ott_links"), title.get("ott_providers"), ref=ref, table=table, region=region)
 
 
-def read_popular(body: bytes, *, page: int, limit: int, table: ProviderTable, region: str) -> PopularPage:
+def read_popular(body: bytes, *, page: int, limit: int) -> PopularPage:
     """Read a page of popular films: a list, alone or as `movies` or `results`, of films in the contract's or TMDB's fields.
 
     A film that cannot be read is left out.
@@ -64,7 +64,7 @@ def read_popular(body: bytes, *, page: int, limit: int, table: ProviderTable, re
     films = answer.get("movies", answer.get("results")) if isinstance(answer, dict) else answer
     if not isinstance(films, list):
         raise ReplyError("the answer has no list of films (movies or results)")
-    read = {film.ref: film for raw in films[:limit] if (film := _film(raw, table, region)) is not None}
+    read = {film.ref: film for raw in films[:limit] if (film := _film(raw)) is not None}
     if not read and (films or page == 1):
         raise ReplyError("the answer has no film that can be read")
     least = (page - 1) * limit + len(read)
@@ -72,10 +72,10 @@ def read_popular(body: bytes, *, page: int, limit: int, table: ProviderTable, re
     return PopularPage(tuple(read.values()), max(stated, least))
 
 
-def _film(raw: object, table: ProviderTable, region: str) -> Film | None:
+def _film(raw: object) -> Film | None:
     series = isinstance(raw, Mapping) and raw.get("media_type") == Kind.TV
     try:
-        return read_record(raw, kind=Kind.TV if series else Kind.MOVIE, table=table, region=region).film
+        return read_record(raw).film(Kind.TV if series else Kind.MOVIE)
     except RecordError:
         return None
 

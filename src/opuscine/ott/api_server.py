@@ -160,7 +160,7 @@ class ApiServer:
         granted_s = self.granted_s(deadline)
         if granted_s <= 0:
             raise ApiServerError("no time is left to ask the API server", counts=None)
-        read = partial(read_popular, page=page, limit=limit, table=self._table, region=self._region)
+        read = partial(read_popular, page=page, limit=limit)
         ends_at = asyncio.get_running_loop().time() + granted_s
         url = (self._url / "popular").with_query(page=page, limit=limit)
         found = await self._call(url, "/popular", read, ends_at, headers or {})
