@@ -440,7 +440,7 @@ class _Search:
         return holding
 
     def _holding_unindexed(self, words: Sequence[Term]) -> dict[int, bool]:
-        """Go through all names: a quarter of a second for each word, among a million titles."""
+        """Go through all names, which takes longer the more titles there are."""
         holding: dict[int, bool] = {}
         for condition, fits in self._conditions():
             held = all_of([*(holders([word], indexed=False) for word in words), condition])
