@@ -19,6 +19,7 @@ from opuscine.settings import TracingSettings
 
 if TYPE_CHECKING:  # an extra: it may not be there
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span
 
 log = structlog.get_logger("opuscine.tracing")
@@ -58,11 +59,12 @@ class Tracing:
     caller's `traceparent`, and `OTEL_TRACES_SAMPLER` where there is none.
     """
 
-    def __init__(self, provider: TracerProvider) -> None:
-        """Take a provider, which is shut down by `close`."""
+    def __init__(self, provider: TracerProvider, exporter: SpanExporter) -> None:
+        """Take a provider, and what it sends spans by; both are shut down by `close`."""
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415  an extra
 
         self._provider = provider
+        self._exporter = exporter
         self._tracer = provider.get_tracer("opuscine", __version__)
         self._propagator = TraceContextTextMapPropagator()
 
@@ -89,6 +91,7 @@ class Tracing:
             async with asyncio.timeout(limit_s):
                 await done.wait()
         except TimeoutError:
+            self._exporter.shutdown()  # else it goes on trying for half a minute
             log.warning("spans lost", cause="the collector did not take them in time", waited_s=limit_s)
 
     def _begin(self, name: str, headers: Mapping[str, str], attributes: Attributes, *, server: bool) -> OpenSpan:
@@ -117,6 +120,7 @@ def open_tracing(settings: TracingSettings) -> Tracing | None:
     ours = Resource.create({"service.name": "opuscine", "service.version": __version__})
     resource = ours.merge(OTELResourceDetector().detect())  # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{settings.endpoint}/v1/traces", timeout=5)))
+    exporter = OTLPSpanExporter(endpoint=f"{settings.endpoint}/v1/traces", timeout=5)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     log.info("spans are sent", endpoint=settings.endpoint)
-    return Tracing(provider)
+    return Tracing(provider, exporter)
