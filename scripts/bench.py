@@ -22,7 +22,7 @@ from bench import faults, growth, performance
 from bench.stage import staged
 
 ROUNDS, REQUESTS = 9, 6_000
-QUICK_ROUNDS, QUICK_REQUESTS = 3, 1_500
+QUICK_ROUNDS, QUICK_REQUESTS = 3, 6_000
 
 
 def cost(asked: argparse.Namespace) -> tuple[bool, dict[str, Any]]:
