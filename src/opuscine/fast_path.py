@@ -24,7 +24,7 @@ from opuscine.telemetry.durations import Labels
 from opuscine.telemetry.outcome import outcome_of
 
 NOT_PLAIN = (hdrs.EXPECT, hdrs.IF_NONE_MATCH)  # headers that an answer depends on, whatever the middlewares are
-ANSWERED = HTTPStatus.OK  # the only status that is given here; whatever else it would be goes the ordinary way
+ANSWERED = int(HTTPStatus.OK)  # the only status that is given here; whatever else it would be goes the ordinary way
 
 log = structlog.get_logger("opuscine.fast_path")
 
@@ -140,7 +140,7 @@ class FastPath:
     def _labels_of(self, operation: Operation) -> Labels:
         labels = self._labels.get(operation.operation_id)
         if labels is None:
-            labels = (operation.method, operation.path, str(int(ANSWERED)), outcome_of(ANSWERED))
+            labels = (operation.method, operation.path, str(ANSWERED), outcome_of(ANSWERED))
             self._labels[operation.operation_id] = labels
         return labels
 

@@ -116,7 +116,7 @@ class Timing:
         own = {
             "method": labels[0],
             "route": labels[1],
-            "status": int(status),
+            "status": status,
             "ms": round(took_s * 1000, 1),
             "phases": {name: round(seconds * 1000, 1) for name, seconds in context.phases.seconds.items()},
             "request_id": context.request_id,

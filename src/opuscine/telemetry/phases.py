@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
+SHORT_S = 0.00005  # is shown as 0.0 ms
+
 
 class Phases:
     """Collect the seconds spent in named phases of one request; a phase entered twice adds up."""
@@ -29,7 +31,7 @@ class Phases:
         """Write the phases as a `Server-Timing` value in milliseconds (W3C Server Timing)."""
         written = ""
         for name, seconds in self.seconds.items():
-            written += _written(name, int(seconds * 10_000 + 0.5))
+            written += f"{name};dur=0.0, " if seconds < SHORT_S else _written(name, int(seconds * 10_000 + 0.5))
         return f"{written}total;dur={total_s * 1000:.1f}"
 
 
