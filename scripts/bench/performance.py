@@ -135,14 +135,14 @@ def contestants(stage: Stage, requests: int) -> list[TimedPath]:
         planned("bare get", bare, 1.0, paths=looked_up, least_bytes=300),
         planned("ott", service, 1.0, paths=looked_up, headers=key, least_bytes=300, holds='"source":"local"'),
         planned("ott unmeasured", unmeasured, 1.0, paths=looked_up, headers=key, least_bytes=300, holds='"source":"local"'),
-        planned("bare pass-through", bare, 0.5, paths=[RECOMMEND], bodies=wishes, holds=title),
-        planned("recommend", service, 0.5, paths=[RECOMMEND], bodies=wishes, headers=key, holds='"source":"llm"'),
-        planned("recommend cached", caching, 0.5, paths=[RECOMMEND], bodies=wishes[:1], headers=key, holds=title),
+        planned("bare pass-through", bare, 0.1, paths=[RECOMMEND], bodies=wishes, holds=title),
+        planned("recommend", service, 0.1, paths=[RECOMMEND], bodies=wishes, headers=key, holds='"source":"llm"'),
+        planned("recommend cached", caching, 0.3, paths=[RECOMMEND], bodies=wishes[:1], headers=key, holds=title),
     ]
     old = predecessor(stage, movies, stub)
     found += [
-        planned("predecessor ott", old, 0.2, paths=looked_up, holds='"ott_links"'),
-        planned("predecessor recommend", old, 0.02, paths=[RECOMMEND], bodies=wishes, holds=title),
+        planned("predecessor ott", old, 0.1, paths=looked_up, holds='"ott_links"'),
+        planned("predecessor recommend", old, 0.005, paths=[RECOMMEND], bodies=wishes, holds=title),
     ]
     if (proxy := nginx(stage, bare)) is not None:
         found.append(planned("nginx proxy_pass", proxy, 1.0, paths=looked_up, least_bytes=300))
