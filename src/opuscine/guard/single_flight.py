@@ -111,7 +111,7 @@ class SingleFlight(Generic[KeyT, T]):
 
 
 async def _ends_within(task: asyncio.Task[Any], wait_s: float | None) -> bool:
-    """Wait for a task, however it ends, and say whether it has; as `asyncio.wait` does for many, in half of its time for one."""
+    """Wait for a task, however it ends, and say whether it has: `asyncio.wait` for one alone."""
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[bool] = loop.create_future()
 

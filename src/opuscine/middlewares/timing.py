@@ -101,16 +101,9 @@ class Timing:
 
     def leave(self, exchange: Exchange) -> None:
         """Note how it went."""
-        now = self._clock()
-        took_s = now - exchange.begun
-        context = exchange.context
-        exchange.lines.append(f"Server-Timing: {context.phases.server_timing(took_s)}\r\n")
-        self._measures.requests.observe(took_s, exchange.labels)
-        if took_s <= SLOW_S and not self._budgets[2].allows(now):
-            self._left_out += 1
-            self._measures.lines_left_out += 1
-        else:
-            self._write(context, exchange.labels, ANSWERED, took_s)
+        took_s = self._clock() - exchange.begun
+        exchange.lines.append(f"Server-Timing: {exchange.context.phases.server_timing(took_s)}\r\n")
+        self._note(exchange.context, exchange.labels, ANSWERED, took_s)
 
     def _note(self, context: RequestContext, labels: Labels, status: int, took_s: float) -> None:
         self._measures.requests.observe(took_s, labels)
@@ -119,9 +112,6 @@ class Timing:
             self._left_out += 1
             self._measures.lines_left_out += 1
             return
-        self._write(context, labels, status, took_s)
-
-    def _write(self, context: RequestContext, labels: Labels, status: int, took_s: float) -> None:
         own = {
             "method": labels[0],
             "route": labels[1],

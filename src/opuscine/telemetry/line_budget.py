@@ -18,11 +18,11 @@ class LineBudget:
         self._passed = 0
         self._beyond = 0
 
-    def allows(self, now: float | None = None) -> bool:
-        """Count a line, and say whether it is written; `now` is the clock's reading where it is known."""
+    def allows(self) -> bool:
+        """Count a line, and say whether it is written."""
         if not self._per_second:
             return True
-        second = int(self._clock() if now is None else now)
+        second = int(self._clock())
         if second != self._second:
             self._second, self._passed = second, 0
         if self._passed < self._per_second:

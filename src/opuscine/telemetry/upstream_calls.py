@@ -26,10 +26,7 @@ def call_durations() -> Durations:
 
 
 class UpstreamCall:
-    """One call under way: the headers it is to be sent with, and the status once there is one.
-
-    A plain context manager: one made of a generator takes three times as long.
-    """
+    """One call under way: the headers it is to be sent with, and the status once there is one."""
 
     __slots__ = ("_begun", "_labels", "_owner", "_span", "headers", "status")
 
