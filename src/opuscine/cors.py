@@ -8,7 +8,7 @@ import aiohttp_cors
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from opuscine.fast_path import Exchange
+from opuscine.fast_path import Exchange, FastMiddleware
 
 READABLE = ("Age", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "WWW-Authenticate", "X-Request-Id")
 SENDABLE = (
@@ -44,13 +44,12 @@ def allow_origins(app: web.Application, origins: Sequence[str]) -> None:
     app.on_response_prepare.append(complete)
 
 
-class UnroutedPreflights:
+class UnroutedPreflights(FastMiddleware):
     """The innermost middleware, which lets pages ask for addresses and methods that are not there.
 
     A preflight that fails is a network error to the page, so one that sends a token could not tell a 404 or 405 from an outage.
     """
 
-    __middleware_version__ = 1
     not_plain = (hdrs.ORIGIN,)
 
     def __init__(self, origins: Container[str]) -> None:
@@ -71,10 +70,6 @@ class UnroutedPreflights:
                 methods = {route.method for route in request.match_info.route.resource or ()}
                 raise web.HTTPMethodNotAllowed(request.method, methods - {hdrs.METH_OPTIONS}) from None
             raise
-
-    def enter(self, _exchange: Exchange) -> bool:
-        """Let pass what no page of another origin sends."""
-        return True
 
     def leave(self, exchange: Exchange) -> None:
         """Say that a page of another origin would get other headers."""

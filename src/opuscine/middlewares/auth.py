@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDictProxy, istr
 
 from opuscine.contract import ProblemError
-from opuscine.fast_path import Exchange
+from opuscine.fast_path import Exchange, FastMiddleware
 from opuscine.identity.attempts import Attempts
 from opuscine.identity.authenticator import Authenticator
 from opuscine.identity.caller import ANYBODY, NOBODY, Caller
@@ -45,11 +45,8 @@ def plugin(context: BuiltInContext) -> Middleware:
     )
 
 
-class Everybody:
+class Everybody(FastMiddleware):
     """A middleware that lets everyone do everything, for `AUTH=off`."""
-
-    __middleware_version__ = 1
-    not_plain: tuple[str, ...] = ()
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer anybody."""
@@ -61,20 +58,14 @@ class Everybody:
         exchange.context.caller = ANYBODY
         return True
 
-    def leave(self, _exchange: Exchange) -> None:
-        """Add nothing."""
 
-
-class Auth:
+class Auth(FastMiddleware):
     """The middleware.
 
     An operation without a scope is open: credentials that happen to come along are used if they are good, and count as an attempt if
     not. What is no operation passes: addresses that lead nowhere, and preflights, which browsers send without credentials. An address
     whose attempts are used up gets 429, but known good credentials go on working.
     """
-
-    __middleware_version__ = 1
-    not_plain: tuple[str, ...] = ()
 
     def __init__(
         self,

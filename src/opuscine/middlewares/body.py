@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from opuscine.connections.expectation import ask_for_body
 from opuscine.connections.handler import BodyTimeoutError
 from opuscine.contract import ProblemError
-from opuscine.fast_path import Exchange
+from opuscine.fast_path import Exchange, FastMiddleware
 from opuscine.keys import BODY, CONTEXT
 from opuscine.middlewares.plugin import PluginContext
 from opuscine.operations import Operation
@@ -23,13 +23,12 @@ def plugin(context: PluginContext) -> Middleware:
     return Body(operation_of=context.operation_of, limit_bytes=context.settings.requests.body_limit_bytes)
 
 
-class Body:
+class Body(FastMiddleware):
     """The middleware that hands the body's bytes on under `BODY`.
 
     A content encoding is refused rather than undone: inflating a 2 MB bomb held up other callers for a second (measured).
     """
 
-    __middleware_version__ = 1
     not_plain = (hdrs.CONTENT_ENCODING,)
 
     def __init__(self, *, operation_of: Callable[[web.Request], Operation | None], limit_bytes: int) -> None:
@@ -55,9 +54,6 @@ class Body:
             return True
         exchange.context.phases.add("body", 0.0)
         return 0 < len(exchange.body) <= self._limit_bytes and exchange.headers.get(hdrs.CONTENT_TYPE, JSON) == JSON
-
-    def leave(self, _exchange: Exchange) -> None:
-        """Add nothing."""
 
 
 def check_kind(request: web.Request) -> None:

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from opuscine.codec import dumps
 from opuscine.contract import ProblemError, show_problem
 from opuscine.errors import CatalogueUnavailableError, UpstreamError
-from opuscine.fast_path import Exchange
+from opuscine.fast_path import FastMiddleware
 from opuscine.keys import CONTEXT
 from opuscine.middlewares.plugin import PluginContext
 from opuscine.model import DegradedReason
@@ -31,11 +31,8 @@ def plugin(context: PluginContext) -> Middleware:  # noqa: ARG001  a plugin is g
     return Errors()
 
 
-class Errors:
+class Errors(FastMiddleware):
     """The middleware that everything which may fail stands inside of."""
-
-    __middleware_version__ = 1
-    not_plain: tuple[str, ...] = ()
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request, whatever happens inside."""
@@ -58,13 +55,6 @@ class Errors:
         except Exception:
             log.exception("unexpected error", request_id=request[CONTEXT].request_id)
             return problem_response(request, ProblemError("internal_error", "The request failed here; its id helps to find out why."))
-
-    def enter(self, _exchange: Exchange) -> bool:
-        """Let pass: what fails on the fast path goes the ordinary way."""
-        return True
-
-    def leave(self, _exchange: Exchange) -> None:
-        """Add nothing."""
 
 
 def from_http(error: web.HTTPException) -> ProblemError:

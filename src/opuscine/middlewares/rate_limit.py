@@ -11,7 +11,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from opuscine.fast_path import Exchange
+from opuscine.fast_path import Exchange, FastMiddleware
 from opuscine.keys import CONTEXT
 from opuscine.limits import Limit
 from opuscine.middlewares.plugin import BuiltInContext
@@ -25,11 +25,8 @@ def plugin(context: BuiltInContext) -> Middleware:
     return RateLimit(limit=context.read_limit, operation_of=context.operation_of)
 
 
-class RateLimit:
+class RateLimit(FastMiddleware):
     """The middleware; only operations of the scope `read` count."""
-
-    __middleware_version__ = 1
-    not_plain: tuple[str, ...] = ()
 
     def __init__(self, *, limit: Limit, operation_of: Callable[[web.Request], Operation | None]) -> None:
         """Take the limit of all reading together."""
@@ -48,6 +45,3 @@ class RateLimit:
         if exchange.operation.scope != LIMITED_SCOPE:
             return True
         return exchange.operation.body is None and self._limit.admit_at_once(exchange.context)
-
-    def leave(self, _exchange: Exchange) -> None:
-        """Add nothing: what is left stands in the context."""

@@ -11,7 +11,7 @@ from multidict import CIMultiDictProxy, istr
 
 from opuscine.client_address import Networks, client_address
 from opuscine.context import RequestContext
-from opuscine.fast_path import Exchange
+from opuscine.fast_path import Exchange, FastMiddleware
 from opuscine.guard.deadline import Deadline
 from opuscine.keys import CONTEXT, Lifecycle
 from opuscine.middlewares.plugin import BuiltInContext
@@ -42,11 +42,8 @@ def plugin(context: BuiltInContext) -> Middleware:
     )
 
 
-class RequestContexts:
+class RequestContexts(FastMiddleware):
     """The outermost middleware."""
-
-    __middleware_version__ = 1
-    not_plain: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from multidict import istr
 
 from opuscine.context import RequestContext
-from opuscine.fast_path import ANSWERED, Exchange
+from opuscine.fast_path import ANSWERED, Exchange, FastMiddleware
 from opuscine.keys import CONTEXT
 from opuscine.middlewares.plugin import BuiltInContext
 from opuscine.telemetry.durations import Labels
@@ -42,14 +42,11 @@ def plugin(context: BuiltInContext) -> Middleware:
     )
 
 
-class Timing:
+class Timing(FastMiddleware):
     """The middleware; it names the route's template and never the path, which a caller chooses.
 
     Lines of good answers and of refusals (4xx) have a budget each; the next line that is written says how many were left out.
     """
-
-    __middleware_version__ = 1
-    not_plain: tuple[str, ...] = ()
 
     def __init__(
         self,
